@@ -1,0 +1,1 @@
+"""Files -> arrays that fit a model. The only room that reads images."""

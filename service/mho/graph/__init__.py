@@ -1,0 +1,1 @@
+"""Bytes -> rewritten graph. The only room that knows onnx and onnx_ir."""

@@ -1,0 +1,223 @@
+"""What an attribution method is: options, and ``init -> step -> done -> result`` on explicit state.
+
+A method object *is* its options: a frozen dataclass whose fields, declared with ``option``, become the
+flags of the command line, the fields of the API's messages and the rows of the docs. The worker owns the
+loop::
+
+    state = method.init(evaluator)
+    while not method.done(state):
+        state = method.step(state, evaluator)
+    result = method.result(state, evaluator)
+
+so that progress, cancellation, deadlines, checkpoints and resuming are written once. A step is a bounded
+piece of work (well under a second where the model allows it) and must not change the state it was given.
+
+To add one: put a file in ``methods/`` with one subclass of ``Method`` and a test that compares it with a
+slow, paper-like version.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mho.errors import InvalidOption
+from mho.evaluation import ActivationEvaluator, CoalitionEvaluator, PathEvaluator
+from mho.results import Result
+from mho.types import JSON
+
+StateT = TypeVar("StateT")
+EvaluatorT = TypeVar("EvaluatorT", ActivationEvaluator, PathEvaluator, CoalitionEvaluator)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` in ``unit``; the total may grow while a path is refined."""
+
+    done: float
+    total: float
+    unit: str
+    message: str = ""
+
+    @property
+    def fraction(self) -> float:
+        return min(1.0, self.done / self.total) if self.total > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Option:
+    """What users are told of one option, and what is checked. Held in a dataclass field's metadata.
+
+    choices: the keywords that may be written; empty means any value of the type.
+    file: what kind of file may be named instead of a keyword: ``array`` (.npy, .npz), ``data`` (like
+        ``--inputs``), ``groups`` (.json, .yaml), ``scores`` (a scores.npz or its folder), or none.
+    free: besides the keywords any text is allowed (a tensor's name, a class index).
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    file: str = ""
+    free: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    metavar: str = ""
+
+
+def option(default: Any, help: str, **described: Any) -> Any:
+    """A dataclass field that is an option; see ``Option`` for what can be described."""
+    return field(default=default, metadata={"option": Option(help=help, **described)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC, Generic[StateT, EvaluatorT]):
+    """Base of all scoring methods, with the options that all of them share.
+
+    ``uses`` names those shared options that mean something to the method; setting another one is
+    allowed and is answered by a note in the result, never silently.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    needs: ClassVar[type[Any]]
+    """The evaluator protocol the method works on."""
+    uses: ClassVar[frozenset[str]]
+
+    layers: tuple[str, ...] = option(
+        (), "layers to score: tensor names or globs; default all", free=True, metavar="NAME|GLOB"
+    )
+    target: str = option(
+        "argmax",
+        "class whose score is attributed: an index, argmax (of the unchanged model), "
+        "or label (each input's own)",
+        choices=("argmax", "label"),
+        free=True,
+        metavar="INT|argmax|label",
+    )
+    output: str = option("", "graph output to attribute; default the first", free=True, metavar="NAME")
+    score: str = option(
+        "logit", "score of the target before (logit) or after softmax", choices=("logit", "probability")
+    )
+    granularity: str = option(
+        "channel", "score channels (positions reduced) or every neuron", choices=("channel", "neuron")
+    )
+    engine: str = option(
+        "auto",
+        "how derivatives are had; auto takes the gradient graph where it can",
+        choices=("auto", "gradient", "finite_difference"),
+    )
+    tolerance: float = option(
+        0.01, "relative completeness gap at which a path is fine enough", minimum=1e-6, maximum=1.0
+    )
+    path_input: str = option(
+        "",
+        "tensor on which the straight-line path runs; default the float graph input, or the "
+        "embedding output of a token model",
+        free=True,
+        metavar="TENSOR",
+    )
+    baseline: str = option(
+        "auto",
+        "where the path starts; auto is black for images preprocessed by mho, otherwise zero; a FILE "
+        "may hold a set, over which the scores are averaged",
+        choices=("auto", "black", "zero", "mean", "blurred"),
+        file="array",
+    )
+    seed: int = option(0, "seed of every random draw", minimum=0, maximum=2**63 - 1)
+
+    @abstractmethod
+    def state_class(self) -> type[StateT]:
+        """The dataclass that holds the state, so that a checkpoint can be read."""
+
+    @abstractmethod
+    def init(self, evaluator: EvaluatorT) -> StateT: ...
+
+    @abstractmethod
+    def step(self, state: StateT, evaluator: EvaluatorT) -> StateT: ...
+
+    @abstractmethod
+    def done(self, state: StateT) -> bool: ...
+
+    @abstractmethod
+    def progress(self, state: StateT) -> Progress: ...
+
+    @abstractmethod
+    def result(self, state: StateT, evaluator: EvaluatorT) -> Result: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameMethod(Method[StateT, CoalitionEvaluator]):
+    """A method that plays a game among units, with the options that such methods share."""
+
+    needs: ClassVar[type[Any]] = CoalitionEvaluator
+
+    value: str = option("accuracy", "value function V of a coalition", free=True, metavar="NAME")
+    estimator: str = option(
+        "permutation", "how the values are estimated", free=True, metavar="NAME"
+    )
+    evaluations: int = option(
+        0, "budget of evaluations of V over the data; 0 means a default by the method", minimum=0
+    )
+    substitute: str = option(
+        "mean",
+        "what a removed unit is replaced by: its mean over the reference, zero, or values from a FILE",
+        choices=("mean", "zero"),
+        file="array",
+    )
+    reference: str = option(
+        "", "data over which the means are taken; default the inputs", file="data"
+    )
+    groups: str = option("", "file of named groups of units that play as one", file="groups")
+
+
+def options_of(kind: type[Any]) -> Iterator[tuple[Field[Any], Option]]:
+    """The option fields of a method class with their descriptions, in order of declaration."""
+    for entry in fields(kind):
+        if "option" in entry.metadata:
+            yield entry, entry.metadata["option"]
+
+
+def build(kind: type[Any], values: Mapping[str, JSON]) -> Any:
+    """A ``kind`` with the given options; InvalidOption for unknown names and values out of range."""
+    known = {entry.name: (entry, described) for entry, described in options_of(kind)}
+    for name in values:
+        if name not in known:
+            raise InvalidOption(
+                f"{kind.name} has no option '{name}'; it has {', '.join(known)}", subject=name
+            )
+    checked = {
+        name: _checked(name, *known[name], value) for name, value in values.items()
+    }
+    return kind(**checked)
+
+
+def _checked(name: str, entry: Field[Any], described: Option, value: JSON) -> Any:
+    default = entry.default if entry.default is not MISSING else None
+    if isinstance(default, tuple):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise InvalidOption(f"option '{name}' takes a list of names, not {value!r}", subject=name)
+        return tuple(value)
+    if isinstance(default, str):
+        if isinstance(value, int) and not isinstance(value, bool) and described.free:
+            value = str(value)
+        if not isinstance(value, str):
+            raise InvalidOption(f"option '{name}' takes a text, not {value!r}", subject=name)
+        if described.choices and not (described.free or described.file) and value not in described.choices:
+            raise InvalidOption(
+                f"option '{name}' is '{value}'; choose one of {', '.join(described.choices)}",
+                subject=name,
+            )
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidOption(f"option '{name}' takes a number, not {value!r}", subject=name)
+    if isinstance(default, int) and value != int(value):
+        raise InvalidOption(f"option '{name}' takes a whole number, not {value!r}", subject=name)
+    low, high = described.minimum, described.maximum
+    if not (value == value and (low is None or value >= low) and (high is None or value <= high)):
+        raise InvalidOption(
+            f"option '{name}' is {value}; it must lie "
+            + (f"between {low:g} and {high:g}" if high is not None else f"at or above {low:g}"),
+            subject=name,
+        )
+    return type(default)(value)

@@ -1,0 +1,54 @@
+"""Kinds of result. What a method found, before it becomes files.
+
+A ``Result`` carries any of: scores per layer, curves, and a report of plain numbers. Later methods
+whose results are images, patches or phrases add their kind here and a writer in ``artifacts/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mho.types import JSON, FloatArray
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How well the scores of one cut add up to F(x) - F(x').
+
+    layers: the cut. difference: ``(inputs,)`` F(x) - F(x'). total: ``(inputs,)`` the sum of the scores.
+    gap: ``(inputs,)`` sum of the intervals' absolute gaps over ``max(|difference|, floor)``.
+    """
+
+    layers: tuple[str, ...]
+    difference: FloatArray
+    total: FloatArray
+    gap: FloatArray
+    floor: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a method returns.
+
+    scores: layer name -> ``(units,)`` for a value over the data set, ``(inputs, units)`` for scores per
+        input, ``(inputs, *shape[1:])`` at neuron granularity; ``groups`` -> ``(groups,)`` where the
+        players are groups.
+    std_error: layer name -> standard error of the scores, same shape, where the method has one.
+    curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis, which
+        is the curve named ``removed``.
+    completeness: one entry per cut, for path methods.
+    estimand: what the scores estimate, in words.
+    evaluations: what was spent, e.g. ``{"coalitions": 4000}`` or ``{"forward": 64, "tail": 9000}``.
+    report: further plain figures, written into the summary as they are.
+    notes: sentences that the reader must see (why an engine was taken, what does not apply).
+    """
+
+    estimand: str
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    std_error: Mapping[str, FloatArray] = field(default_factory=dict)
+    curves: Mapping[str, FloatArray] = field(default_factory=dict)
+    completeness: Sequence[Completeness] = ()
+    evaluations: Mapping[str, int] = field(default_factory=dict)
+    report: Mapping[str, JSON] = field(default_factory=dict)
+    notes: Sequence[str] = ()
