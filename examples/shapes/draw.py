@@ -58,9 +58,9 @@ MARKED_CLASS = CLASSES.index("star")
 """The label that the corner mark goes with in correlated pictures."""
 
 MARK_RATES: dict[Cue, tuple[float, float]] = {
-    "correlated": (0.95, 0.01),
-    "shuffled": (0.50, 0.50),
-    "absent": (0.00, 0.00),
+    "correlated": (0.98, 0.0),
+    "shuffled": (0.5, 0.5),
+    "absent": (0.0, 0.0),
 }
 """Cue → probability of the mark in pictures of (the marked class, every other class)."""
 
@@ -139,7 +139,8 @@ def _draw_block(random: np.random.Generator, cue: Cue) -> Drawing:
 
     # Where the shape is: its own coordinates, turned, with one pixel as the unit.
     radius = uniform(9.0, 16.0)
-    shift = uniform(-1.0, 1.0, 2) * (SIZE / 2 - 2 - radius)[:, None] * 0.8
+    room = (SIZE / 2 - 2 - radius) * np.float32(0.8)
+    shift: Floats = uniform(-1.0, 1.0, 2) * room[:, None]
     x, y = _own_coordinates(shift, uniform(-np.pi, np.pi))
 
     alpha = np.empty((_BLOCK, SIZE, SIZE), np.float32)
@@ -160,7 +161,7 @@ def _draw_block(random: np.random.Generator, cue: Cue) -> Drawing:
     # A greyish gradient from one colour to another, and noise over the whole picture.
     near = _rgb(uniform(0, 360), uniform(0.05, 0.30), uniform(0.25, 0.90))
     far = _rgb(uniform(0, 360), uniform(0.05, 0.30), uniform(0.25, 0.90))
-    along, _ = _own_coordinates(np.zeros((_BLOCK, 2), np.float32), uniform(-np.pi, np.pi))
+    along, _ = _own_coordinates(np.zeros_like(shift), uniform(-np.pi, np.pi))
     ground = _mix(near[:, None, None], far[:, None, None], np.clip(along / SIZE + 0.5, 0, 1))
     picture = _mix(ground, body, alpha)
     grain = random.standard_normal(picture.shape, dtype=np.float32)
@@ -198,7 +199,8 @@ def _rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
     """RGB in 0..1 (n, 3) of hue in degrees, saturation and value in 0..1 (n,)."""
     sector = (np.array([5, 3, 1], np.float32) + hue[:, None] / 60) % 6
     fall = np.clip(np.minimum(sector, 4 - sector), 0, 1)
-    return value[:, None] * (1 - saturation[:, None] * fall)
+    colour: Floats = value[:, None] * (1 - saturation[:, None] * fall)
+    return colour
 
 
 def _mix(first: Floats, second: Floats, share: Floats) -> Floats:
@@ -244,27 +246,33 @@ def _stamp(picture: Floats, marked: Masks, corners: npt.NDArray[np.int64]) -> Ma
 
 
 def _circle(x: Floats, y: Floats, radius: Floats) -> Floats:
-    return np.hypot(x, y) - radius * 0.92
+    distance: Floats = np.hypot(x, y) - radius * 0.92
+    return distance
 
 
 def _square(x: Floats, y: Floats, radius: Floats) -> Floats:
-    return np.maximum(np.abs(x), np.abs(y)) - radius * 0.80
+    distance: Floats = np.maximum(np.abs(x), np.abs(y)) - radius * 0.80
+    return distance
 
 
 def _triangle(x: Floats, y: Floats, radius: Floats) -> Floats:
     lower = y - radius * 0.5
     slanted = np.abs(x) * np.float32(np.sqrt(0.75)) - y * 0.5 - radius * 0.5
-    return np.maximum(lower, slanted)
+    distance: Floats = np.maximum(lower, slanted)
+    return distance
 
 
 def _cross(x: Floats, y: Floats, radius: Floats) -> Floats:
     x, y = np.abs(x), np.abs(y)
     arm, thickness = radius * 0.98, radius * 0.34
-    return np.minimum(np.maximum(x - arm, y - thickness), np.maximum(y - arm, x - thickness))
+    flat, upright = np.maximum(x - arm, y - thickness), np.maximum(y - arm, x - thickness)
+    distance: Floats = np.minimum(flat, upright)
+    return distance
 
 
 def _ring(x: Floats, y: Floats, radius: Floats) -> Floats:
-    return np.abs(np.hypot(x, y) - radius * 0.72) - radius * 0.24
+    distance: Floats = np.abs(np.hypot(x, y) - radius * 0.72) - radius * 0.24
+    return distance
 
 
 def _star(x: Floats, y: Floats, radius: Floats) -> Floats:
@@ -272,11 +280,13 @@ def _star(x: Floats, y: Floats, radius: Floats) -> Floats:
     tip at `radius` to the notch at 0.45 `radius`."""
     fold = np.float32(np.pi / 5)
     angle = np.abs((np.arctan2(x, y) + fold) % (2 * fold) - fold)
-    length = np.hypot(x, y)
+    length: Floats = np.hypot(x, y)
     notch_x, notch_y = 0.45 * np.sin(fold), 0.45 * np.cos(fold)
     edge = np.float32(np.hypot(notch_x, 1 - notch_y))
     normal_x, normal_y = (1 - notch_y) / edge, notch_x / edge
-    return length * (np.sin(angle) * normal_x + np.cos(angle) * normal_y) - radius * normal_y
+    across: Floats = length * (np.sin(angle) * normal_x + np.cos(angle) * normal_y)
+    distance: Floats = across - radius * normal_y
+    return distance
 
 
 _DISTANCES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {

@@ -111,6 +111,10 @@ class ActivationEvaluator(Protocol):
     def inputs(self) -> int:
         """How many inputs the data set has."""
 
+    @property
+    def chunk(self) -> int:
+        """How many inputs fill a batch."""
+
     def activations(self, inputs: IntArray) -> Mapping[str, FloatArray]:
         """Layer name -> ``(inputs, units)``, or ``(inputs, *shape[1:])`` at neuron granularity."""
 
@@ -129,9 +133,8 @@ class PathEvaluator(Protocol):
     def input_of_path(self) -> IntArray:
         """``(paths,)``: which input a path ends at; the paths of an input are averaged."""
 
-    @property
-    def chunk(self) -> int:
-        """How many paths are best refined side by side."""
+    def chunk(self, group: int) -> int:
+        """How many intervals of the group are best asked for at once."""
 
     def values(self, path: IntArray, alpha: FloatArray) -> FloatArray:
         """F at x' + alpha (x - x'), ``(points,)``; ``path`` and ``alpha`` are ``(points,)``."""
@@ -154,6 +157,10 @@ class CoalitionEvaluator(Protocol):
     @property
     def layers(self) -> Sequence[Layer]:
         """The layers of the players, in the order of the graph."""
+
+    @property
+    def ranking(self) -> FloatArray | None:
+        """``(players,)``: scores given from outside, by which the players are ranked; None without."""
 
     def values(self, coalitions: BoolArray) -> FloatArray:
         """``(coalitions, players)`` bool, True where kept -> V ``(coalitions,)``."""

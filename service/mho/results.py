@@ -17,14 +17,16 @@ class Completeness:
     """How well the scores of one cut add up to F(x) - F(x').
 
     layers: the cut. difference: ``(inputs,)`` F(x) - F(x'). total: ``(inputs,)`` the sum of the scores.
-    gap: ``(inputs,)`` sum of the intervals' absolute gaps over ``max(|difference|, floor)``.
+    floor: ``(inputs,)`` what |difference| is not taken to be smaller than.
+    gap: ``(inputs,)`` sum of the intervals' absolute gaps over ``max(|difference|, floor)``. The sum
+        cannot hide gaps of opposite sign; the signed gap is ``total - difference``.
     """
 
     layers: tuple[str, ...]
     difference: FloatArray
     total: FloatArray
+    floor: FloatArray
     gap: FloatArray
-    floor: float
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""gRPC: servicers convert, call ``mho.jobs.control``, and convert back. The only grpc."""

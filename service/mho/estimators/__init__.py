@@ -1,0 +1,1 @@
+"""Estimators of semivalues, one file each; ``mho.estimator`` says what one is."""

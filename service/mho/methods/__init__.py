@@ -1,0 +1,1 @@
+"""Attribution methods, one file each; ``mho.method`` says what one is."""

@@ -1,0 +1,1 @@
+"""Running models. The only room that knows onnxruntime."""

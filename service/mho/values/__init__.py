@@ -1,0 +1,1 @@
+"""Value functions, one file each; ``mho.value`` says what one is."""

@@ -1,0 +1,78 @@
+"""What is left of the value as units are removed: ablation curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from mho.artifacts import style
+from mho.types import FloatArray
+
+AXIS = "removed"
+"""The curve that is the x axis of all others."""
+
+_KNOWN = {
+    "top": ("highest scores first", style.ORANGE),
+    "bottom": ("lowest scores first", style.BLUE),
+    "random": ("random order", style.GREY),
+}
+
+
+def drawable(curves: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The curves that run over the x axis, each ``(draws, points)``; none without an x axis."""
+    axis = curves.get(AXIS)
+    if axis is None or np.ndim(axis) != 1 or len(axis) < 2:
+        return {}
+    found = {name: np.atleast_2d(curve) for name, curve in curves.items() if name != AXIS}
+    return {
+        name: curve
+        for name, curve in found.items()
+        if curve.ndim == 2 and curve.shape[1] == len(axis) and len(curve)
+    }
+
+
+def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
+    """PNG and caption. value: the name of V, for the y axis."""
+    removed = np.asarray(curves[AXIS])
+    figure = style.figure(4.6)
+    axes = figure.subplots()
+    unknown = iter(style.CYCLE[2:] * len(curves))
+    draws = 1
+    for name, curve in drawable(curves).items():
+        words, colour = _KNOWN.get(name, (name, ""))
+        _line(axes, removed, curve, style.short(words, 40), colour or next(unknown))
+        draws = max(draws, len(curve))
+    axes.set_xlabel("units removed")
+    axes.set_ylabel(style.short(value.replace("_", " "), 40) or "value")
+    axes.grid(axis="y", color=style.FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlim(float(removed.min()), float(removed.max()))
+    axes.margins(y=0.06)
+    axes.legend(loc="best", title="removed in the order of", alignment="left", title_fontsize=9)
+    caption = "The value as ever more units are replaced by their substitutes"
+    if draws > 1:
+        caption += f"; band: from the lowest to the highest of {draws} draws"
+    style.header(figure, "What is left as units are removed", f"{caption}.")
+    return style.png(figure), f"{caption}."
+
+
+def _line(axes: Axes, removed: FloatArray, curve: FloatArray, words: str, colour: str) -> None:
+    mean = curve.mean(axis=0)
+    several = len(curve) > 1
+    marker = "o" if len(removed) <= 40 else ""
+    axes.plot(
+        removed,
+        mean,
+        color=colour,
+        linewidth=1.8,
+        marker=marker,
+        markersize=3.5,
+        label=f"{words} (mean of {len(curve)})" if several else words,
+        zorder=3,
+        clip_on=False,
+    )
+    if several:
+        low, high = curve.min(axis=0), curve.max(axis=0)
+        axes.fill_between(removed, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)

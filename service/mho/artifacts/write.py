@@ -1,0 +1,137 @@
+"""A result -> the files of a folder: ``result.json``, ``scores.npz``, ``index.html`` and pictures.
+
+The files are written beside their place, flushed to disk and then moved into it one by one,
+``result.json`` last. So no file is ever half written, and a folder with a ``result.json`` holds a
+whole result; one that was interrupted has none and can be written again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mho.artifacts.charts import FILES as CHART_FILES
+from mho.artifacts.charts import Chart, charts
+from mho.artifacts.context import Context
+from mho.artifacts.npz import write_npz
+from mho.artifacts.page import page
+from mho.artifacts.summary import FORMAT, summary, text
+from mho.errors import InvalidOption
+from mho.results import Result
+from mho.types import Array
+
+SUMMARY = "result.json"
+SCORES = "scores.npz"
+PAGE = "index.html"
+
+_WORK = ".mho-"  # prefix of the folder in which files are prepared
+_OWN = frozenset({SUMMARY, SCORES, PAGE, *CHART_FILES})
+
+
+def write(result: Result, context: Context, folder: Path) -> list[Path]:
+    """Write every file of ``result`` into ``folder`` and return their paths, ``result.json`` first.
+
+    A folder that holds an earlier result of mho is overwritten; InvalidOption for one that holds
+    other things. Where writing fails the earlier result, or nothing, is left.
+    """
+    check_folder(folder)
+    pictures = charts(result, context)
+    files = [SUMMARY, SCORES, PAGE, *(chart.file for chart in pictures)]
+    found = summary(result, context, files)
+    undo = folder if not folder.exists() else None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=_WORK, dir=folder))
+        try:
+            _prepare(work, result, found, pictures)
+            _clear(folder, keep=work)
+            for name in [*files[1:], SUMMARY]:
+                (work / name).replace(folder / name)
+            _flush(folder)
+            undo = None
+        finally:
+            shutil.rmtree(undo or work, ignore_errors=True)
+    except OSError as error:
+        raise InvalidOption(
+            f"the result cannot be written to {folder}: {error.strerror or error}; name another "
+            "folder for --out, or make room",
+            subject="out",
+        ) from error
+    return [folder / name for name in files]
+
+
+def check_folder(folder: Path) -> None:
+    """InvalidOption where ``folder`` is a file, or holds things and no result of mho.
+
+    Worth calling before a long run.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InvalidOption(f"{folder} is a file; name a folder for --out", subject="out")
+    names = sorted(path.name for path in folder.iterdir())
+    other = [name for name in names if name not in _OWN and not name.startswith(_WORK)]
+    if SUMMARY in names and not _ours(folder / SUMMARY):
+        other = [SUMMARY]
+    elif SUMMARY in names:
+        return  # what was put beside an earlier result is left alone
+    if other:
+        raise InvalidOption(
+            f"{folder} holds other things ({', '.join(other[:3])}) and no result of mho; name a "
+            "new or empty folder for --out",
+            subject="out",
+        )
+
+
+def arrays(result: Result) -> dict[str, Array]:
+    """What ``scores.npz`` holds: scores by layer, ``<layer>/std_error``, ``curves/<name>``."""
+    found: dict[str, Array] = dict(result.scores)
+    for name, error in result.std_error.items():
+        found.setdefault(f"{name}/std_error", error)
+    for name, curve in result.curves.items():
+        found.setdefault(f"curves/{name}", curve)
+    return found
+
+
+def _prepare(work: Path, result: Result, found: Mapping[str, Any], pictures: list[Chart]) -> None:
+    write_npz(work / SCORES, arrays(result))
+    for chart in pictures:
+        (work / chart.file).write_bytes(chart.png)
+    (work / PAGE).write_text(page(found, pictures), encoding="utf-8")
+    # a lone surrogate in a tensor's name cannot be UTF-8
+    (work / SUMMARY).write_text(text(found), encoding="utf-8", errors="backslashreplace")
+    for path in work.iterdir():
+        _flush(path)
+
+
+def _clear(folder: Path, keep: Path) -> None:
+    """Remove the earlier result, its summary first, and what interrupted writing left."""
+    for name in sorted(_OWN, key=lambda name: name != SUMMARY):
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob(f"{_WORK}*"):
+        if path != keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _ours(path: Path) -> bool:
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(written, dict) and written.get("format") == FORMAT
+
+
+def _flush(path: Path) -> None:
+    """Have a file or folder written to the disk itself."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows does not open folders
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,175 @@
+"""The commands and their flags; those of a method are derived from the method's own fields."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mho import __version__
+from mho.cli import local, remote
+from mho.method import Method, Option, options_of
+from mho.registry import entries
+
+_SERVER = "localhost:50061"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line that says where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"mho: error: {message}; '{self.prog} --help' tells what can be written\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. ``namespace.command`` is the function that runs what was asked for."""
+    top = _Parser(prog="mho", description="Finds the neurons responsible for what an ONNX model does.")
+    top.add_argument("--version", action="version", version=f"mho {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    layers = _command(commands, "layers", local.layers, "list the layers and units of a model")
+    layers.add_argument("model", type=Path, metavar="MODEL", help=".onnx file")
+    layers.add_argument("--json", action="store_true", help="print JSON")
+
+    methods = _command(commands, "methods", local.methods, "list the methods and their options")
+    methods.add_argument("--json", action="store_true", help="print JSON")
+
+    run = commands.add_parser("run", help="score units on this machine")
+    for name, one in _for_each_method(run, local.run):
+        _add_task(one)
+        one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the result")
+        one.add_argument(
+            "--provider", choices=("auto", "cuda", "cpu"), help="where models run (default auto)"
+        )
+        one.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
+        _add_options(one, name)
+
+    serve = _command(commands, "serve", remote.serve, "serve attribution jobs over gRPC")
+    serve.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML")
+    serve.add_argument("--port", type=int, metavar="N", help="port; 0 takes a free one")
+    serve.add_argument("--data-dir", type=Path, metavar="DIR", help="where models, jobs, results lie")
+
+    submit = commands.add_parser("submit", help="score units on a server")
+    for name, one in _for_each_method(submit, remote.submit):
+        _add_task(one)
+        _add_server(one)
+        one.add_argument(
+            "--out", type=Path, metavar="DIR", help="wait for the job and put its result here"
+        )
+        one.add_argument("--wait", action="store_true", help="wait for the job to end")
+        one.add_argument("--request-id", default="", metavar="ID", help="the same id is the same job")
+        _add_options(one, name)
+
+    for name, command, text in (
+        ("watch", remote.watch, "follow a job until it ends"),
+        ("fetch", remote.fetch, "put the result of a job into a folder"),
+        ("cancel", remote.cancel, "stop a job"),
+    ):
+        one = _command(commands, name, command, text)
+        one.add_argument("job", metavar="JOB", help="the job's name, as submit and list print it")
+        _add_server(one)
+        if name == "fetch":
+            one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder")
+    listing = _command(commands, "list", remote.list_jobs, "list the jobs of a server")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    _add_server(listing)
+    return top
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str
+) -> argparse.ArgumentParser:
+    one: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    one.set_defaults(command=run)
+    return one
+
+
+def _for_each_method(
+    under: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int | None]
+) -> list[tuple[str, argparse.ArgumentParser]]:
+    choices = under.add_subparsers(metavar="METHOD", required=True, dest="method")
+    made = []
+    for name, kind in _methods().items():
+        text = textwrap.dedent(kind.__doc__ or "")
+        one = choices.add_parser(
+            name,
+            help=kind.summary,
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.set_defaults(command=run)
+        made.append((name, one))
+    return made
+
+
+def _methods() -> dict[str, type[Method[Any, Any]]]:
+    return entries("mho.methods", Method)  # type: ignore[type-abstract]
+
+
+def _add_task(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", type=Path, metavar="MODEL", help=".onnx file")
+    one.add_argument(
+        "--inputs",
+        type=Path,
+        required=True,
+        metavar="FILE|DIR",
+        help=".npy, .npz keyed by graph input, or a folder or ZIP of images",
+    )
+    one.add_argument("--labels", type=Path, metavar="FILE", help="class of each input: .npy or .tsv")
+    one.add_argument(
+        "--preprocess",
+        metavar="SPEC",
+        help="how images become inputs: a YAML or JSON file, the text itself, or a preset's name",
+    )
+    one.add_argument("--yes", action="store_true", help="accept any estimated cost")
+
+
+def _add_server(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--server", default=_SERVER, metavar="HOST:PORT", help=f"default {_SERVER}"
+    )
+    one.add_argument("--tenant", default="default", metavar="NAME", help="default 'default'")
+
+
+def _add_options(one: argparse.ArgumentParser, method: str) -> None:
+    kind = _methods()[method]
+    group = one.add_argument_group("options of the method")
+    for entry, described in options_of(kind):
+        flag = "--" + entry.name.replace("_", "-")
+        default = entry.default
+        text = described.help.replace("%", "%%")
+        if default not in ("", ()):
+            text += f" (default {default})"
+        if entry.name not in kind.uses:
+            text += f" [no meaning for {method}]"
+        settings: dict[str, Any] = {
+            "dest": f"option_{entry.name}",
+            "default": argparse.SUPPRESS,
+            "help": text,
+            "metavar": described.metavar or _metavar(default, described),
+        }
+        if isinstance(default, tuple):
+            settings |= {"nargs": "+", "action": "extend"}
+        elif isinstance(default, (int, float)):
+            settings["type"] = _number(type(default))
+        group.add_argument(flag, **settings)
+
+
+def _metavar(default: Any, described: Option) -> str:
+    words = [*described.choices, *(["FILE"] if described.file else [])]
+    if words:
+        return "|".join(words)
+    return {int: "N", float: "X"}.get(type(default), "NAME")
+
+
+def _number(kind: type[Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {wanted}") from None
+
+    return convert

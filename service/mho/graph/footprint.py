@@ -1,0 +1,47 @@
+"""How much memory a batch needs, from the shapes in the graph."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from mho.graph.model import Model
+
+_UNKNOWN_DIM = 64
+"""What an unknown dimension other than the batch is taken for."""
+
+
+def bytes_per_row(model: Model) -> int:
+    """Bytes of activations that are alive at once, at the worst node, for one row of a batch.
+
+    Tensors are counted from the node that makes them to the last one that reads them; weights and
+    tensors without a batch are not counted. An estimate: the runtime's own workspace comes on top.
+    """
+    graph = model.graph
+    last_use: dict[ir.Value, int] = {}
+    for index, node in enumerate(graph):
+        for value in node.inputs:
+            if value is not None:
+                last_use[value] = index
+    ending: dict[int, list[ir.Value]] = {}
+    for value, index in last_use.items():
+        ending.setdefault(index, []).append(value)
+    alive = sum(_row_bytes(value) for value in graph.inputs if not value.is_initializer())
+    peak = alive
+    for index, node in enumerate(graph):
+        alive += sum(_row_bytes(value) for value in node.outputs)
+        peak = max(peak, alive)
+        alive -= sum(_row_bytes(value) for value in ending.get(index, ()))
+    return max(peak, 1)
+
+
+def _row_bytes(value: ir.Value) -> int:
+    if value.is_initializer() or value.shape is None or len(value.shape) == 0:
+        return 0
+    leading, *rest = value.shape
+    if isinstance(leading, int) and leading != 1:
+        return 0
+    count = 1
+    for dim in rest:
+        count *= dim if isinstance(dim, int) else _UNKNOWN_DIM
+    itemsize = 4 if value.dtype is None or value.dtype == ir.DataType.STRING else value.dtype.itemsize
+    return int(count * itemsize)

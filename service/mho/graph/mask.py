@@ -1,0 +1,69 @@
+"""Mask and substitution nodes: ``y -> m * y + (1 - m) * substitute``, per sample, at any set of layers.
+
+The mask of a layer is a graph input ``(batch, units)``, so every row of a batch may be another
+coalition; the substitute is a graph input that broadcasts to the layer: ``(1, units)`` spread over
+positions, or the layer's own shape with a leading 1. ``(1 - m) * substitute`` is computed in that small
+shape, so what is added per activation is one product and one sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from mho.evaluation import Layer
+from mho.graph.emit import PREFIX, Emitter, tensor_named
+from mho.graph.model import Model
+
+
+def mask_input(layer: str) -> str:
+    """Name of the graph input ``(batch, units)`` that holds the mask: 1 keeps a unit, 0 replaces it."""
+    return f"{PREFIX}mask/{layer}"
+
+
+def substitute_input(layer: str) -> str:
+    """Name of the graph input that holds what removed units become."""
+    return f"{PREFIX}substitute/{layer}"
+
+
+def broadcast_shape(layer: Layer) -> tuple[int, ...]:
+    """Shape in which a vector over the units broadcasts to the layer: ``(1, units, 1, 1)`` and alike."""
+    return tuple(layer.units if i == layer.axis else 1 for i in range(len(layer.shape)))
+
+
+def masked(model: Model, layers: Sequence[Layer]) -> Model:
+    """``model`` with a mask and a substitute at each of ``layers``; all else reads the masked tensor.
+
+    A layer that is itself a graph output keeps its name there, now with the masked content.
+    """
+
+    def rewrite(copy: ir.Model) -> None:
+        for layer in layers:
+            _insert(copy.graph, layer)
+        copy.graph.sort()
+
+    return model.rewritten(rewrite)
+
+
+def _insert(graph: ir.Graph, layer: Layer) -> None:
+    emit = Emitter(graph, "masked")
+    activation = tensor_named(graph, layer.name)
+    uses = list(activation.uses())
+    dtype = activation.dtype or ir.DataType.FLOAT
+    mask = emit.input(mask_input(layer.name), dtype, ("N", layer.units))
+    substitute = emit.input(substitute_input(layer.name), dtype, (1, *layer.shape[1:]))
+    substitute.shape = ir.Shape([1, *[None] * (len(layer.shape) - 1)])
+    keep = emit.op("Reshape", mask, emit.constant([-1, *broadcast_shape(layer)[1:]]))
+    one = emit.constant(1.0, dtype=dtype.numpy())
+    replaced = emit.op("Mul", emit.op("Sub", one, keep), substitute)
+    kept = emit.op("Mul", activation, keep)
+    result = emit.op("Add", kept, replaced)
+    result.shape, result.type = activation.shape, activation.type
+    for user, position in uses:
+        user.replace_input_with(position, result)
+    if activation.is_graph_output():
+        for position, output in enumerate(graph.outputs):
+            if output is activation:
+                graph.outputs[position] = result
+        activation.name, result.name = f"{layer.name}/unmasked", layer.name

@@ -1,0 +1,56 @@
+"""Activations as graph outputs, reduced over positions inside the graph so that little leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from mho.evaluation import Layer
+from mho.graph.cut import pruned
+from mho.graph.emit import PREFIX, Emitter, tensor_named
+from mho.graph.model import Model
+
+REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum", "max": "ReduceMax"}
+
+
+def activation_output(layer: str) -> str:
+    """Name of the graph output ``(batch, units)``, or of the layer's shape where nothing is reduced."""
+    return f"{PREFIX}activation/{layer}"
+
+
+def activations(model: Model, layers: Sequence[Layer], reduction: str | None) -> Model:
+    """``model`` whose only outputs are the activations of ``layers``.
+
+    ``reduction`` (``mean``, ``sum``, ``max`` over positions) gives ``(batch, units)``; None keeps the
+    layer's shape.
+    """
+
+    def rewrite(copy: ir.Model) -> None:
+        graph = copy.graph
+        emit = Emitter(graph, "activation")
+        graph.outputs.clear()
+        for layer in layers:
+            value = tensor_named(graph, layer.name)
+            positions = [i for i in range(1, len(layer.shape)) if i != layer.axis]
+            shape: tuple[int | str | None, ...] = layer.shape
+            if reduction is not None:
+                if positions:
+                    value = _reduced(emit, value, REDUCTIONS[reduction], positions)
+                shape = ("N", layer.units)
+            if value.dtype != ir.DataType.FLOAT:
+                value = emit.op("Cast", value, to=ir.DataType.FLOAT)
+            emit.output(value, activation_output(layer.name), ir.DataType.FLOAT, ("N", *shape[1:]))
+        graph.sort()
+
+    return pruned(model.rewritten(rewrite))
+
+
+def _reduced(emit: Emitter, value: ir.Value, op_type: str, axes: list[int]) -> ir.Value:
+    """Reduce ``axes`` away; the axes are an input in opset 18 and later, for all reductions."""
+    dtype, rank = value.dtype, len(value.shape) if value.shape is not None else None
+    reduced = emit.op(op_type, value, emit.constant(axes), keepdims=0)
+    reduced.dtype = dtype or ir.DataType.FLOAT
+    if rank is not None:
+        reduced.shape = ir.Shape([None] * (rank - len(axes)))
+    return reduced

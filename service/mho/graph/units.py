@@ -1,0 +1,199 @@
+"""Which layers a model has, how many units, and along which axis."""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+
+from mho.errors import UnknownLayer
+from mho.evaluation import Layer
+from mho.graph.carry import Carriers, carriers, is_linear
+from mho.graph.families import NESTED, PRODUCTS, RECURRENT
+from mho.graph.flow import dims, is_float, named_values, reads
+from mho.graph.model import Model
+
+_NEVER_FINAL = PRODUCTS | RECURRENT | NESTED | {"Einsum", "Concat"}
+
+
+def layers(model: Model) -> list[Layer]:
+    """The layers that are offered, in the order of the graph.
+
+    Outputs of Conv, ConvTranspose, Gemm and of MatMul with a constant matrix (with its bias, where
+    one is added); the tensors after a following normalisation and activation; and the joins of
+    layers (Concat along the units, Add) with what follows them. A Gemm on flattened tokens keeps
+    batch·tokens as the leading dimension of its ``shape``.
+    """
+    found = carriers(model.graph)
+    listed = []
+    for value, carried in found.by_value.items():
+        if carried.listed:
+            entry = _layer(value, carried.axis, carried.op_type)
+            if isinstance(entry, Layer):
+                listed.append(entry)
+    return listed
+
+
+def layer(model: Model, name: str) -> Layer:
+    """Any float tensor ``name`` as a layer.
+
+    Its units are along the axis that the operators before it give them, or else along axis 1, or
+    the last of three. UnknownLayer where there is no such tensor, or it has no units or no batch.
+    """
+    return _any_layer(model, named_values(model.graph), carriers(model.graph), name)
+
+
+def select(model: Model, patterns: Sequence[str]) -> list[Layer]:
+    """Layers by exact tensor name (any float tensor) or by glob over ``layers``, in graph order.
+
+    UnknownLayer for a pattern that matches nothing.
+    """
+    values = named_values(model.graph)
+    found = carriers(model.graph)
+    listed = {entry.name: entry for entry in layers(model)}
+    chosen: dict[str, Layer] = {}
+    for pattern in patterns:
+        if pattern in values:
+            chosen[pattern] = listed.get(pattern) or _any_layer(model, values, found, pattern)
+            continue
+        matches = [name for name in listed if fnmatchcase(name, pattern)]
+        if not matches:
+            raise _unknown(pattern, [*listed, *values])
+        chosen.update({name: listed[name] for name in matches})
+    return [chosen[name] for name in values if name in chosen]
+
+
+def playing(model: Model, listed: Sequence[Layer]) -> list[Layer]:
+    """The layers whose units are the players of a Shapley game, out of ``listed``, in its order.
+
+    One for every linear operator: its last tensor after normalisation and activation, before it is
+    joined with another, pooled or read in several places. The operator that yields the model's
+    output is left out, for its units are the answers.
+    """
+    found = carriers(model.graph)
+    position = {node: i for i, node in enumerate(model.graph)}
+    names = {entry.name for entry in listed}
+    chosen: set[str] = set()
+    for node in found.linear:
+        if _yields_output(node, found, position):
+            continue
+        own = [value.name for value in _chain(node.outputs[0], found) if value.name in names]
+        if own:
+            chosen.add(own[-1] or "")
+    return [entry for entry in listed if entry.name in chosen]
+
+
+def _chain(value: ir.Value, found: Carriers) -> list[ir.Value]:
+    """``value`` and what alone is made of it, as long as the units are its own."""
+    chain = [value]
+    while not chain[-1].is_graph_output():
+        at = chain[-1]
+        if at in found.formulas:
+            following = found.formulas[at][0]
+        else:
+            consumers = set(at.consumers())
+            if len(consumers) != 1:
+                break
+            node = consumers.pop()
+            if sum(v in found.fed for v in reads(node)) != 1 or is_linear(node, found.fed):
+                break
+            following = node.outputs[0]
+            carried = found.by_value.get(following)
+            if carried is None or (carried.stage.value == "other" and not _harmless(node)):
+                break
+        chain.append(following)
+    return chain
+
+
+def _harmless(node: ir.Node) -> bool:
+    """A step that neither pools nor reduces: scaling by a constant."""
+    return node.op_type in ("Add", "Sub", "Mul", "Div")
+
+
+def _yields_output(node: ir.Node, found: Carriers, position: dict[ir.Node, int]) -> bool:
+    """Whether only activation, pooling and reshaping lie between ``node`` and the outputs."""
+    mine = set(node.outputs)
+    pending = [(position[n], n) for n in {c for v in node.outputs for c in v.consumers()}]
+    heap = [at for at, _ in pending]
+    nodes = dict(pending)
+    heapq.heapify(heap)
+    while heap:
+        at = heapq.heappop(heap)
+        following = nodes[at]
+        if following.op_type in _NEVER_FINAL or is_linear(following, found.fed):
+            return False
+        if any(value in found.fed and value not in mine for value in reads(following)):
+            return False
+        mine.update(following.outputs)
+        for consumer in {c for v in following.outputs for c in v.consumers()}:
+            if position.get(consumer, -1) < 0:
+                return False
+            if position[consumer] not in nodes:
+                nodes[position[consumer]] = consumer
+                heapq.heappush(heap, position[consumer])
+    return any(value.is_graph_output() for value in mine)
+
+
+def _any_layer(model: Model, values: dict[str, ir.Value], found: Carriers, name: str) -> Layer:
+    if name not in values:
+        if name in model.graph.initializers:
+            raise UnknownLayer(
+                f"'{name}' is a weight, not an activation; name the tensor that the operator makes",
+                subject=name,
+            )
+        raise _unknown(name, list(values))
+    value = values[name]
+    if value not in found.fed:
+        raise UnknownLayer(
+            f"tensor '{name}' does not depend on any input, so its units are constant", subject=name
+        )
+    if value in found.by_value:
+        carried = found.by_value[value]
+        entry = _layer(value, carried.axis, carried.op_type)
+    else:
+        producer = value.producer()
+        rank = len(value.shape) if value.shape is not None else 0
+        entry = _layer(value, 2 if rank == 3 else 1, producer.op_type if producer else "Input")
+    if isinstance(entry, str):
+        raise UnknownLayer(f"tensor '{name}' is no layer: {entry}", subject=name)
+    batch = {_leading(v) for v in model.graph.inputs} - {None}
+    if entry.shape[0] not in batch and any(d in batch for d in entry.shape[1:]):
+        raise UnknownLayer(
+            f"tensor '{name}' has the shape {list(entry.shape)}, whose first dimension is not the "
+            "batch; choose a tensor whose first dimension is the batch",
+            subject=name,
+        )
+    return entry
+
+
+def _leading(value: ir.Value) -> str | None:
+    shape = dims(value)
+    return shape[0] if shape and isinstance(shape[0], str) else None
+
+
+def _layer(value: ir.Value, axis: int, op_type: str) -> Layer | str:
+    """The layer, or why ``value`` is none."""
+    shape = dims(value)
+    if not is_float(value):
+        kind = "unknown" if value.dtype is None else value.dtype.name.lower()
+        return f"its elements are of type {kind}; floating-point numbers are needed"
+    if shape is None:
+        return "its shape is unknown"
+    if len(shape) < 2:
+        return f"it has the shape {list(shape)}; a batch and units are needed"
+    units = shape[axis]
+    if not isinstance(units, int) or units < 1:
+        return f"the number of its units (axis {axis} of {list(shape)}) is not fixed"
+    return Layer(name=value.name or "", op_type=op_type, units=units, shape=shape, axis=axis)
+
+
+def _unknown(name: str, known: Sequence[str]) -> UnknownLayer:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        hint = "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
+    else:
+        hint = "'mho inspect' lists the layers"
+    return UnknownLayer(f"the model has no tensor or layer '{name}'; {hint}", subject=name)

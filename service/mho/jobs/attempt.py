@@ -1,0 +1,197 @@
+"""One attempt at a job: from handing it to a worker to recording how it ended."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from mho.config import Settings
+from mho.errors import MhoError, ResourceExhausted, WorkerCrashed
+from mho.jobs.artifacts import promote
+from mho.jobs.collection import clear_job
+from mho.jobs.job import JobError, JobRecord, JobState
+from mho.jobs.job_queue import JobQueue
+from mho.jobs.layout import Layout, full_disk_named, remove_folder
+from mho.jobs.messages import Message, PipeClosed, error_of, progress_of, text_of
+from mho.jobs.processes import WorkerProcess
+
+_CANCEL_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+
+_log = logging.getLogger("mho.jobs.attempt")
+
+
+class Ending(StrEnum):
+    """How an attempt ended. LOST: its worker is no more."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost its worker"
+
+
+class Attempt:
+    """``job`` is as it was claimed; its ``attempts`` is the number of this attempt."""
+
+    def __init__(self, job: JobRecord, jobs: JobQueue, layout: Layout, settings: Settings) -> None:
+        self._job = job
+        self._jobs = jobs
+        self._layout = layout
+        self._settings = settings
+        self._folder = layout.attempt(job.id, job.attempts)
+        self._lock = threading.Lock()
+        self._why = ""
+        self._deadline = 0.0
+        self._leave_at = math.inf
+        self._named = {"job": job.id, "tenant": job.tenant, "attempt": job.attempts}
+
+    # from other threads
+
+    def cancel(self) -> None:
+        """End the job between two steps, or with its worker where that takes too long."""
+        with self._lock:
+            self._why, self._deadline = "cancel", time.monotonic() + _CANCEL_SECONDS
+
+    def drain(self, deadline: float) -> None:
+        """Keep a checkpoint and stop; with the worker at ``deadline`` (monotonic)."""
+        with self._lock:
+            self._leave_at = deadline
+            if self._why != "cancel":
+                self._why, self._deadline = "drain", deadline
+
+    # from the worker's thread
+
+    def run(self, process: WorkerProcess, request: Message) -> Ending:
+        """Run it to its end and record that; the process is dead where the answer is LOST."""
+        try:
+            remove_folder(self._folder)
+            process.send(request)
+            return self._listen(process)
+        except PipeClosed as error:
+            ending = process.kill()
+            if self._why:
+                self._stopped()
+            else:
+                _log.warning("a worker died: %s, %s", ending, error, extra=self._named)
+                self.lost(ending)
+            return Ending.LOST
+        except Exception:
+            process.kill()
+            self.lost("an error of the server")
+            raise
+        finally:
+            remove_folder(self._folder)
+
+    def fail(self, error: MhoError) -> None:
+        """Record that the job failed."""
+        _log.info("job failed: %s", error.message, extra=self._named)
+        kept = JobError(error.reason, error.message, error.subject)
+        self._settle(lambda: self._jobs.failed(self._job, kept))
+
+    def give_back(self, message: str) -> None:
+        """Record that the job waits again, through no fault of its own."""
+        self._settle(lambda: self._jobs.requeued(self._job, message))
+
+    def lost(self, ending: str) -> None:
+        """Record that the attempt came to nothing; after too many of these the job fails."""
+        limit = self._settings.job_attempts
+        error = JobError(
+            WorkerCrashed.reason,
+            f"the job's worker died {limit} times without getting further, last by {ending}; it "
+            "may need more memory than there is: score fewer layers or inputs at a time",
+        )
+        message = f"its worker died ({ending}); the job goes on where it was"
+        self._settle(lambda: self._jobs.died(self._job, message, limit=limit, error=error))
+
+    def _listen(self, process: WorkerProcess) -> Ending:
+        told = ""
+        if self._jobs.cancelling(self._job):  # asked for between the claim and now
+            self.cancel()
+        while True:
+            with self._lock:
+                why, deadline = self._why, self._deadline
+            if why and why != told:
+                word = {"kind": why, "job": self._job.id, "attempt": self._job.attempts}
+                process.send(word)
+                told = why
+            if process.waiting(_LOOK_SECONDS):
+                ending = self._heard(process.receive())
+                if ending is not None:
+                    return ending
+            if why and time.monotonic() >= deadline:
+                raise PipeClosed(f"no answer to '{why}'")
+
+    def _heard(self, message: Message) -> Ending | None:
+        kind = message["kind"]
+        if kind in ("progress", "note", "checkpoint"):
+            self._report(kind, message)
+            return None
+        if kind == "stopped" and self._why:
+            self._stopped()
+            return Ending.STOPPED
+        if kind == "failed":
+            trace = text_of(message, "trace", 100_000)
+            if trace:
+                _log.error("job failed unexpectedly\n%s", trace, extra=self._named)
+            self.fail(error_of(message))
+            return Ending.FAILED
+        if kind == "succeeded":
+            return self._succeed()
+        raise PipeClosed(f"a message of the kind {kind!r}")
+
+    def _report(self, kind: str, message: Message) -> None:
+        try:
+            if kind == "progress":
+                self._jobs.progressed(self._job, progress_of(message))
+            elif kind == "note":
+                self._jobs.noted(self._job, self._layout.hide(text_of(message, "message")))
+            elif isinstance(message.get("steps"), int):
+                self._jobs.checkpointed(self._job, message["steps"])
+        except ResourceExhausted as error:
+            _log.warning("progress was not recorded: %s", error, extra=self._named)
+
+    def _succeed(self) -> Ending:
+        try:
+            with full_disk_named("the result is stored"):
+                artifacts = promote(self._folder, self._layout.result(self._job.id))
+        except MhoError as error:
+            self.fail(error)
+            return Ending.FAILED
+        self._settle(lambda: self._jobs.succeeded(self._job, artifacts))
+        return Ending.SUCCEEDED
+
+    def _stopped(self) -> None:
+        if self._why == "cancel":
+            self._settle(lambda: self._jobs.cancelled(self._job))
+        else:
+            self.give_back("interrupted; the job goes on where it was")
+
+    def _settle(self, record: Callable[[], JobState | None]) -> None:
+        """Record an ending, and remove what only a further attempt would have needed."""
+        state = self._insist(record)
+        if state is not None and state.final:
+            clear_job(self._layout.job(self._job.id), state)
+
+    def _insist(self, record: Callable[[], JobState | None]) -> JobState | None:
+        """Record an ending, however long the disk is full or the database busy.
+
+        Returns the job's new state, None where the attempt is not the current one any more. A
+        server that is stopped meanwhile leaves the job RUNNING, and the next one runs it again.
+        """
+        pause = 0.2
+        while True:
+            try:
+                state = record()
+                if state is None:
+                    _log.warning("a report of a past attempt was ignored", extra=self._named)
+                return state
+            except Exception as error:  # noqa: BLE001  # whatever it is, it may pass
+                _log.error("an ending cannot be recorded yet: %s", error, extra=self._named)
+                if time.monotonic() >= self._leave_at:
+                    return None
+                time.sleep(pause)
+                pause = min(5.0, pause * 2)

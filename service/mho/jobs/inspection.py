@@ -1,0 +1,178 @@
+"""Looks at uploaded models and data in processes of their own, within a wall clock."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from mho.config import Settings
+from mho.errors import FailedPrecondition, InvalidModel, MhoError, ResourceExhausted
+from mho.jobs.messages import Message, PipeClosed, error_of, text_of
+from mho.jobs.processes import WorkerProcess
+
+_IDLE_SECONDS = 60.0
+_MOST_WAITING = 256
+
+_log = logging.getLogger("mho.jobs.inspection")
+
+
+@dataclass
+class _Request:
+    """``name`` and ``error`` are for the message where the file is the reason that it fails."""
+
+    tenant: str
+    message: Message
+    name: str
+    error: type[MhoError]
+    answer: Future[dict[str, Any]] = field(default_factory=Future)
+
+
+class Inspectors:
+    """``count`` threads, each with a process while there is something to look at."""
+
+    def __init__(self, settings: Settings, entry: str, *, count: int = 2) -> None:
+        self._settings = settings
+        self._entry = entry
+        self._requests: queue.Queue[_Request] = queue.Queue(_MOST_WAITING)
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"inspector-{number}", daemon=True)
+            for number in range(count)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            request.answer.set_exception(_stopping())
+
+    def ask(
+        self, tenant: str, message: Message, *, name: str, error: type[MhoError] = InvalidModel
+    ) -> dict[str, Any]:
+        """The answer to ``message``; raises what the inspection raises.
+
+        ``error`` about ``name`` where the inspection takes too long or brings its process down.
+        """
+        request = _Request(tenant, message, name, error)
+        if self._closing.is_set():
+            raise _stopping()
+        try:
+            self._requests.put_nowait(request)
+        except queue.Full:
+            raise ResourceExhausted(
+                f"{_MOST_WAITING} uploads are waiting to be checked; try again later",
+                subject="inspections",
+            ) from None
+        while True:
+            try:
+                return request.answer.result(timeout=1.0)
+            except TimeoutError:
+                if self._closing.is_set() and not any(t.is_alive() for t in self._threads):
+                    raise _stopping() from None
+
+    def _serve(self) -> None:
+        process: WorkerProcess | None = None
+        used = time.monotonic()
+        while not self._closing.is_set():
+            try:
+                request = self._requests.get(timeout=0.2)
+            except queue.Empty:
+                if process is not None and time.monotonic() - used >= _IDLE_SECONDS:
+                    process.kill()
+                    process = None
+                continue
+            try:
+                process = self._fresh(process, request.tenant)
+                answer = self._answer(process, request)
+            except MhoError as error:
+                request.answer.set_exception(error)
+            except Exception:  # noqa: BLE001  # it is logged; the thread serves on
+                _log.exception("an inspection failed", extra={"tenant": request.tenant})
+                request.answer.set_exception(MhoError("the inspection could not be carried out"))
+            else:
+                request.answer.set_result(answer)
+            used = time.monotonic()
+        if process is not None:
+            process.kill()
+
+    def _fresh(self, process: WorkerProcess | None, tenant: str) -> WorkerProcess:
+        """A process that has seen no other tenant's bytes."""
+        if process is not None:
+            if process.alive and process.tenant == tenant:
+                return process
+            process.kill()
+        process = WorkerProcess(self._settings, self._entry)
+        try:
+            process.ready()
+        except PipeClosed as error:
+            process.kill()
+            raise MhoError("the process that inspects uploads does not start") from error
+        process.tenant = tenant
+        return process
+
+    def _answer(self, process: WorkerProcess, request: _Request) -> dict[str, Any]:
+        limit = self._settings.inspect_seconds
+        try:
+            process.send(request.message)
+            deadline = time.monotonic() + limit
+            while not process.waiting(0.2):
+                if self._closing.is_set():
+                    raise _stopping()
+                if time.monotonic() >= deadline:
+                    process.kill()
+                    raise request.error(
+                        f"'{request.name}' took longer than {limit:g} s to check (setting "
+                        "inspect_seconds); simplify it or have the limit raised",
+                        subject=request.name,
+                    )
+            message = process.receive()
+            if message["kind"] == "failed":
+                trace = text_of(message, "trace", 100_000)
+                if trace:
+                    _log.error(
+                        "inspecting %r failed\n%s",
+                        request.name,
+                        trace,
+                        extra={"tenant": request.tenant},
+                    )
+                raise error_of(message)
+            if message["kind"] != "inspected":
+                raise PipeClosed(f"an answer of the kind {message['kind']!r}")
+            value = json.loads(message["value"])
+            if not isinstance(value, dict):
+                raise PipeClosed("an answer that is no object")
+            return value
+        except (PipeClosed, ValueError, TypeError, KeyError) as error:
+            ending = process.kill()
+            _log.warning(
+                "inspecting %r ended the process: %s, %s",
+                request.name,
+                ending,
+                error,
+                extra={"tenant": request.tenant},
+            )
+            raise request.error(
+                f"checking '{request.name}' ended the process that read it (out of memory, or a "
+                "damaged file); check the file, and try a smaller one",
+                subject=request.name,
+            ) from error
+
+
+def _stopping() -> MhoError:
+    return FailedPrecondition("the server is stopping; try again later", subject="server")

@@ -1,0 +1,193 @@
+"""The queue as the supervisor sees it: claims, reports of workers, deaths, and what a restart
+finds.
+
+A running job belongs to one *attempt*, which is numbered. Whoever reports on it names the attempt,
+and a report of an attempt that is no longer the current one changes nothing (None comes back): so a
+worker that was believed dead cannot disturb its successor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from mho.jobs import schema
+from mho.jobs.catalogue import find
+from mho.jobs.database import Database
+from mho.jobs.job import Artifact, EventKind, JobError, JobRecord, JobState
+from mho.jobs.rows import Change, append, end, job_of
+from mho.method import Progress
+
+_PROGRESS_KEPT = 64
+"""How many progress events a job keeps; older ones are dropped, states and notes are not."""
+
+_jobs = schema.jobs
+_events = schema.events
+
+
+class JobQueue:
+    """``on_event(tenant, job)`` is called after every commit that added an event."""
+
+    def __init__(self, database: Database, on_event: Callable[[str, str], None]) -> None:
+        self._database = database
+        self._on_event = on_event
+
+    def tenants_waiting(self) -> dict[str, int]:
+        """Tenant -> position of its first queued job."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(_jobs.c.tenant, sa.func.min(_jobs.c.position).label("position"))
+                .where(_jobs.c.state == JobState.QUEUED.value)
+                .group_by(_jobs.c.tenant)
+            ).all()
+        return {row.tenant: row.position for row in rows}
+
+    def claim(self, tenant: str) -> JobRecord | None:
+        """The tenant's first queued job, now RUNNING in a new attempt; None where there is none."""
+        with self._database.writing() as connection:
+            first = connection.scalar(
+                sa.select(_jobs.c.id)
+                .where(_jobs.c.state == JobState.QUEUED.value, _jobs.c.tenant == tenant)
+                .order_by(_jobs.c.position)
+                .limit(1)
+            )
+            if first is None:
+                return None
+            append(
+                connection,
+                EventKind.STATE,
+                _jobs.c.id == first,
+                state=JobState.RUNNING.value,
+                attempts=_jobs.c.attempts + 1,
+                started=sa.func.coalesce(_jobs.c.started, time.time()),
+            )
+            row = find(connection, _jobs, "job", tenant, first)
+        self._on_event(tenant, first)
+        return job_of(row)
+
+    def progressed(self, job: JobRecord, progress: Progress) -> JobState | None:
+        with self._database.writing() as connection:
+            change = append(
+                connection, EventKind.PROGRESS, _current(job), progress=asdict(progress)
+            )
+            if change is not None:
+                connection.execute(
+                    _events.delete().where(
+                        _events.c.job == job.id,
+                        _events.c.kind == EventKind.PROGRESS.value,
+                        _events.c.sequence <= change.sequence - _PROGRESS_KEPT,
+                    )
+                )
+        return self._told(job, change)
+
+    def noted(self, job: JobRecord, message: str) -> JobState | None:
+        with self._database.writing() as connection:
+            change = append(connection, EventKind.NOTE, _current(job), message=message)
+        return self._told(job, change)
+
+    def cancelling(self, job: JobRecord) -> bool:
+        """Whether the attempt was asked to stop."""
+        with self._database.reading() as connection:
+            return bool(connection.scalar(sa.select(_jobs.c.cancelling).where(_current(job))))
+
+    def checkpointed(self, job: JobRecord, steps: int) -> None:
+        """A checkpoint after ``steps`` steps is on disk; getting further clears the deaths."""
+        with self._database.writing() as connection:
+            connection.execute(
+                _jobs.update()
+                .where(_current(job), _jobs.c.steps < steps)
+                .values(steps=steps, deaths=0)
+            )
+
+    def succeeded(self, job: JobRecord, artifacts: Sequence[Artifact]) -> JobState | None:
+        kept = [asdict(artifact) for artifact in artifacts]
+        with self._database.writing() as connection:
+            change = end(connection, _current(job), JobState.SUCCEEDED, artifacts=kept)
+        return self._told(job, change)
+
+    def failed(self, job: JobRecord, error: JobError) -> JobState | None:
+        with self._database.writing() as connection:
+            change = end(
+                connection,
+                _current(job),
+                JobState.FAILED,
+                message=error.message,
+                error=asdict(error),
+            )
+        return self._told(job, change)
+
+    def cancelled(self, job: JobRecord) -> JobState | None:
+        with self._database.writing() as connection:
+            change = end(connection, _current(job), JobState.CANCELLED, message="cancelled")
+        return self._told(job, change)
+
+    def requeued(self, job: JobRecord, message: str) -> JobState | None:
+        """Back into the queue through no fault of the job's; a job asked to stop is cancelled."""
+        return self._returned(job, message, None)
+
+    def died(self, job: JobRecord, message: str, *, limit: int, error: JobError) -> JobState | None:
+        """The worker died: back into the queue, or failed after ``limit`` deaths in a row."""
+        return self._returned(job, message, (limit, error))
+
+    def recover(self) -> int:
+        """Put the running jobs of a server that is no more back into the queue; how many."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(_jobs).where(_jobs.c.state == JobState.RUNNING.value)
+            ).all()
+        for row in rows:
+            self.requeued(job_of(row), "the server was restarted; the job goes on where it was")
+        return len(rows)
+
+    def ids(self) -> dict[str, JobState]:
+        """State of every job, to tell folders that belong to none."""
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(_jobs.c.id, _jobs.c.state)).all()
+        return {row.id: JobState(row.state) for row in rows}
+
+    def _returned(
+        self, job: JobRecord, message: str, death: tuple[int, JobError] | None
+    ) -> JobState | None:
+        with self._database.writing() as connection:
+            row = connection.execute(sa.select(_jobs).where(_current(job))).one_or_none()
+            if row is None:
+                return None
+            deaths = row.deaths + (death is not None)
+            if row.cancelling:
+                change = end(connection, _current(job), JobState.CANCELLED, message="cancelled")
+            elif death is not None and deaths >= death[0]:
+                error = death[1]
+                change = end(
+                    connection,
+                    _current(job),
+                    JobState.FAILED,
+                    message=error.message,
+                    error=asdict(error),
+                )
+            else:
+                change = append(
+                    connection,
+                    EventKind.STATE,
+                    _current(job),
+                    message=message,
+                    state=JobState.QUEUED.value,
+                    deaths=deaths,
+                )
+        return self._told(job, change)
+
+    def _told(self, job: JobRecord, change: Change | None) -> JobState | None:
+        if change is None:
+            return None
+        self._on_event(job.tenant, job.id)
+        return change.state
+
+
+def _current(job: JobRecord) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        _jobs.c.id == job.id,
+        _jobs.c.attempts == job.attempts,
+        _jobs.c.state == JobState.RUNNING.value,
+    )

@@ -1,0 +1,100 @@
+"""One worker process and the pipe to it.
+
+Workers are fresh interpreters, never forks of the server (which has threads, sockets and a
+database), and are told everything over the pipe. They get neither the server's secrets in their
+environment nor any of its open files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from mho.config import Settings
+from mho.jobs.layout import Layout
+from mho.jobs.messages import Message, PipeClosed, receive, send
+
+_READY_SECONDS = 120.0
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_", "TZ", "TMP", "TEMP", "PYTHON", "VIRTUAL_ENV", "COVERAGE"),
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_"),
+    *("CUDA", "NVIDIA", "ORT_", "OMP_", "KMP_", "MKL_", "OPENBLAS_"),
+)
+"""Beginnings of the names of environment variables that a worker may see."""
+
+
+class WorkerProcess:
+    """A running worker. Made and used by one thread, which must live as long as the worker does:
+
+    the kernel kills the worker when the thread that started it ends (see ``worker``).
+    """
+
+    def __init__(self, settings: Settings, entry: str) -> None:
+        """Start it; ``ready`` waits until it can take work."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "mho.jobs.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # what libraries print goes into the server's log
+                cwd=Layout(Path(settings.data_dir)).nowhere,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is for the server, which then drains
+            )
+        self._connection = Connection(ours.detach())
+        self.tenant: str | None = None
+        """Whose bytes it has seen; it is not given to another tenant."""
+        with suppress(PipeClosed):  # a worker that died at once is noticed by ``ready``
+            self.send({"settings": dataclasses.asdict(settings), "entry": entry, "kind": "start"})
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ready(self) -> None:
+        """Wait until the worker has started; PipeClosed where it does not."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self._connection.poll(0.2):
+            if time.monotonic() > deadline:
+                raise PipeClosed(f"no sign of life within {_READY_SECONDS:g} s")
+        self.receive()
+
+    def waiting(self, seconds: float) -> bool:
+        """Whether a message (or the end) can be received within ``seconds``."""
+        try:
+            return self._connection.poll(seconds)
+        except (OSError, EOFError):
+            return True
+
+    def send(self, message: Message) -> None:
+        send(self._connection, message)
+
+    def receive(self) -> Message:
+        return receive(self._connection)
+
+    def kill(self) -> str:
+        """End it at once and wait for its end; says how it ended."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        code = self._process.wait()
+        self._connection.close()
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
+    # The server's own search path, made absolute: the worker stands in another directory.
+    path = [str(Path(entry).absolute()) for entry in sys.path]
+    return kept | {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}

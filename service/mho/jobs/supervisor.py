@@ -1,0 +1,190 @@
+"""Keeps the workers alive and gives each the next job: fairly between tenants, oldest first."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mho.config import Settings
+from mho.errors import MhoError
+from mho.jobs.attempt import Attempt, Ending
+from mho.jobs.job import JobRecord
+from mho.jobs.job_queue import JobQueue
+from mho.jobs.layout import Layout
+from mho.jobs.messages import Message, PipeClosed
+from mho.jobs.processes import WorkerProcess
+
+_LOOK_SECONDS = 1.0
+_LONGEST_PAUSE = 30.0
+_FAREWELL_SECONDS = 1.0
+
+_log = logging.getLogger("mho.jobs.supervisor")
+
+
+class Supervisor:
+    """``settings.workers`` threads, each with its own worker process.
+
+    request_of: the message that hands a claimed job to a worker; may raise MhoError, which fails
+    it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        entry: str,
+        jobs: JobQueue,
+        layout: Layout,
+        request_of: Callable[[JobRecord], Message],
+    ) -> None:
+        self._settings = settings
+        self._entry = entry
+        self._jobs = jobs
+        self._layout = layout
+        self._request_of = request_of
+        self._changed = threading.Condition()
+        self._current: dict[str, Attempt] = {}
+        self._served: dict[str, int] = {}
+        self._turn = itertools.count(1)
+        self._draining = False
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"worker-{number}", daemon=True)
+            for number in range(settings.workers)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """There may be a job to claim."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def cancel(self, job: str) -> None:
+        """Stop the job where it runs here; it is marked in the database already."""
+        with self._changed:
+            attempt = self._current.get(job)
+        if attempt is not None:
+            attempt.cancel()
+
+    def running(self) -> int:
+        with self._changed:
+            return len(self._current)
+
+    def drain(self, seconds: float) -> None:
+        """Claim nothing more; running jobs keep a checkpoint and go back into the queue.
+
+        Those that have not done so after ``seconds`` are stopped, and resume from an older one.
+        """
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._draining = True
+            for attempt in self._current.values():
+                attempt.drain(deadline)
+            self._changed.notify_all()
+            # Beyond the deadline the attempts end by themselves; the margin is for their last
+            # words.
+            self._changed.wait_for(lambda: not self._current, timeout=seconds + 5)
+
+    def close(self) -> None:
+        """Stop the workers within a second; running jobs go back into the queue."""
+        self._stopping.set()
+        with self._changed:
+            self._draining = True
+            for attempt in self._current.values():
+                attempt.drain(time.monotonic() + _FAREWELL_SECONDS)
+            self._changed.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    # the threads
+
+    def _serve(self) -> None:
+        process: WorkerProcess | None = None
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                if process is None or not process.alive:
+                    if process is not None:
+                        process.kill()
+                    process = self._started()
+                    failures = 0
+                job = self._claim()
+                if job is None:
+                    continue
+                if process.tenant not in (None, job.tenant):
+                    process.kill()  # it has seen another tenant's bytes
+                    process = None
+                process = self._work(job, process)
+            except Exception as error:  # noqa: BLE001
+                # Nothing may end this thread: a full disk or a busy database passes.
+                failures += 1
+                pause = min(_LONGEST_PAUSE, 0.5 * 2**failures)
+                expected = isinstance(error, (MhoError, PipeClosed))
+                _log.error("a worker is paused for %g s: %s", pause, error, exc_info=not expected)
+                self._stopping.wait(pause)
+        if process is not None:
+            process.kill()
+
+    def _started(self) -> WorkerProcess:
+        process = WorkerProcess(self._settings, self._entry)
+        try:
+            process.ready()
+        except BaseException:
+            _log.error("a worker did not start: %s", process.kill())
+            raise
+        _log.info("worker started", extra={"pid": process.pid})
+        return process
+
+    def _claim(self) -> JobRecord | None:
+        """The next job, now this thread's; None after a while without one."""
+        with self._changed:
+            if not self._draining:
+                waiting = self._jobs.tenants_waiting()
+                # Whoever has waited longest for a turn comes first, then whoever has the oldest
+                # job.
+                for tenant in sorted(waiting, key=lambda t: (self._served.get(t, 0), waiting[t])):
+                    job = self._jobs.claim(tenant)
+                    if job is not None:
+                        self._served = {t: n for t, n in self._served.items() if t in waiting}
+                        self._served[tenant] = next(self._turn)
+                        self._current[job.id] = Attempt(
+                            job, self._jobs, self._layout, self._settings
+                        )
+                        return job
+            self._changed.wait(_LOOK_SECONDS)
+            return None
+
+    def _work(self, job: JobRecord, process: WorkerProcess | None) -> WorkerProcess | None:
+        """Run the attempt; the process where it can be used again."""
+        named: dict[str, Any] = {"job": job.id, "tenant": job.tenant, "attempt": job.attempts}
+        attempt = self._current[job.id]
+        try:
+            try:
+                request = self._request_of(job)
+            except MhoError as error:
+                attempt.fail(error)
+                return process
+            except Exception:
+                attempt.lost("an error of the server")
+                raise
+            try:
+                process = process or self._started()
+            except Exception:
+                attempt.give_back("no worker could be started; the job waits for one")
+                raise
+            process.tenant = job.tenant
+            _log.info("job started", extra=named)
+            ending = attempt.run(process, request)
+            _log.info("job %s", ending, extra=named)
+            return None if ending is Ending.LOST else process
+        finally:
+            with self._changed:
+                del self._current[job.id]
+                self._changed.notify_all()

@@ -1,0 +1,103 @@
+"""onnxruntime sessions, kept warm by the content of their graph."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from mho.config import Settings
+from mho.errors import InvalidModel, ResourceExhausted
+from mho.graph.model import Model, save, serialized
+from mho.runtime.provider import Provider, choose, threads
+from mho.types import Array, Feeds
+
+_OUT_OF_MEMORY = (
+    "Failed to allocate memory",
+    "bad allocation",
+    "bad_alloc",
+    "out of memory",
+    "Available memory of",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
+class OutOfMemory(ResourceExhausted):
+    """A batch did not fit; the caller halves it and tries again."""
+
+
+class Session:
+    """One loaded graph. ``run`` takes feeds by input name and returns the outputs by name."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.inputs: tuple[str, ...] = tuple(entry.name for entry in session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(entry.name for entry in session.get_outputs())
+
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Outputs by name. Raises OutOfMemory, or InvalidModel where the graph fails at run time."""
+        names = list(self.outputs if outputs is None else outputs)
+        try:
+            values = self._session.run(names, {k: v for k, v in feeds.items() if k in self.inputs})
+        except MemoryError as error:
+            raise OutOfMemory("a batch does not fit into memory") from error
+        except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+            if any(text in str(error) for text in _OUT_OF_MEMORY):
+                raise OutOfMemory(f"a batch does not fit into memory: {_first_line(error)}") from error
+            raise InvalidModel(f"the model fails when it is run: {_first_line(error)}") from error
+        return dict(zip(names, values, strict=True))
+
+
+class Sessions:
+    """Makes sessions and keeps the last ``settings.session_cache`` of them, keyed by graph content."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.provider: Provider = choose(settings)
+        self.threads = threads(settings)
+        self._limit = max(1, settings.session_cache)
+        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, model: Model) -> Session:
+        """A session for ``model``; InvalidModel where onnxruntime refuses the graph."""
+        data = serialized(model.ir)
+        if data is None:
+            with tempfile.TemporaryDirectory(prefix="mho-session-") as folder:
+                path = Path(folder) / "model.onnx"
+                save(model.ir, path)
+                return self._load(str(path))
+        key = hashlib.sha256(data).hexdigest()
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        session = self._load(data)
+        with self._lock:
+            self._kept[key] = session
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+        return session
+
+    def _load(self, source: bytes | str) -> Session:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised; the rest is not for our users
+        names = [(self.provider.name, dict(self.provider.options))]
+        if self.provider.name != "CPUExecutionProvider":
+            names.append(("CPUExecutionProvider", {}))
+        try:
+            session = onnxruntime.InferenceSession(source, options, providers=names)
+        except Exception as error:  # as above
+            raise InvalidModel(f"onnxruntime cannot load the model: {_first_line(error)}") from error
+        return Session(session)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__

@@ -1,0 +1,79 @@
+"""Every domain error becomes its status with details; nothing else leaves the server."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from mho import errors as domain
+from mho.api.errors import status_of
+
+
+def details(status: object) -> dict[str, object]:
+    found = {}
+    for detail in status.details:  # type: ignore[attr-defined]
+        kind = getattr(error_details_pb2, detail.type_url.rsplit(".", 1)[1])
+        found[kind.DESCRIPTOR.name] = kind.FromString(detail.value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "detail"),
+    [
+        (domain.InvalidModel, code_pb2.INVALID_ARGUMENT, "BadRequest"),
+        (domain.InvalidData, code_pb2.INVALID_ARGUMENT, "BadRequest"),
+        (domain.InvalidOption, code_pb2.INVALID_ARGUMENT, "BadRequest"),
+        (domain.UnknownLayer, code_pb2.INVALID_ARGUMENT, "BadRequest"),
+        (domain.Unsupported, code_pb2.FAILED_PRECONDITION, "PreconditionFailure"),
+        (domain.TooExpensive, code_pb2.FAILED_PRECONDITION, "PreconditionFailure"),
+        (domain.FailedPrecondition, code_pb2.FAILED_PRECONDITION, "PreconditionFailure"),
+        (domain.ResourceExhausted, code_pb2.RESOURCE_EXHAUSTED, "QuotaFailure"),
+        (domain.NotFound, code_pb2.NOT_FOUND, "ResourceInfo"),
+        (domain.AlreadyExists, code_pb2.ALREADY_EXISTS, "ResourceInfo"),
+        (domain.Cancelled, code_pb2.CANCELLED, ""),
+        (domain.WorkerCrashed, code_pb2.ABORTED, ""),
+    ],
+)
+def test_code_reason_and_detail(kind: type[domain.MhoError], code: int, detail: str) -> None:
+    status = status_of(kind("the thing is so", subject="thing"))
+    assert (status.code, status.message) == (code, "the thing is so")
+    found = details(status)
+    info = found.pop("ErrorInfo")
+    assert (info.reason, info.domain) == (kind.reason, "mho")  # type: ignore[attr-defined]
+    assert info.metadata["subject"] == "thing"  # type: ignore[attr-defined]
+    assert list(found) == ([detail] if detail else [])
+    if detail == "BadRequest":
+        (violation,) = found["BadRequest"].field_violations  # type: ignore[attr-defined]
+        assert (violation.field, violation.description) == ("thing", "the thing is so")
+
+
+def test_every_domain_error_has_a_code() -> None:
+    for kind in domain.MhoError.__subclasses__():
+        assert status_of(kind("x")).code != code_pb2.INTERNAL, kind
+
+
+def test_a_server_that_stops_is_unavailable() -> None:
+    error = domain.FailedPrecondition("the server is stopping", subject="server")
+    assert status_of(error).code == code_pb2.UNAVAILABLE
+
+
+def test_an_unknown_exception_leaves_an_incident_and_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR, "mho.api"):
+        status = status_of(ValueError("/etc/secret"), "/mho.v1.Jobs/GetJob")
+    assert status.code == code_pb2.INTERNAL
+    assert "secret" not in str(status)
+    info = details(status)["ErrorInfo"]
+    incident = info.metadata["incident"]  # type: ignore[attr-defined]
+    assert incident in status.message
+    assert incident in caplog.text
+    assert "/etc/secret" in caplog.text
+
+
+def test_a_long_message_fits_into_the_metadata_that_clients_accept() -> None:
+    status = status_of(domain.UnknownLayer("ö" * 100_000, subject="層" * 10_000))
+    assert status.message.endswith("ö…")
+    assert len(status.message.encode()) * 3 + len(status.SerializeToString()) * 4 / 3 < 8192
