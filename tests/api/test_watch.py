@@ -55,9 +55,8 @@ def test_the_last_event_of_a_failed_job_says_why(server: Running) -> None:
 
 
 def test_events_arrive_while_they_happen(server: Running) -> None:
-    call = server.jobs.WatchJob(
-        jobs_pb2.WatchJobRequest(name=server.job("steps=100", "pause=0.05").name), timeout=60
-    )
+    name = server.job("steps=100", "pause=0.05").name
+    call = server.jobs.WatchJob(jobs_pb2.WatchJobRequest(name=name), timeout=60)
     started = time.monotonic()
     for event in call:
         if event.HasField("progress") and event.progress.done >= 1:
@@ -65,6 +64,7 @@ def test_events_arrive_while_they_happen(server: Running) -> None:
     assert time.monotonic() - started < 4  # the job takes five
     assert event.state == jobs_pb2.JOB_STATE_RUNNING
     call.cancel()
+    server.jobs.CancelJob(jobs_pb2.CancelJobRequest(name=name))
 
 
 def test_many_watch_at_once(server: Running) -> None:

@@ -26,7 +26,8 @@ def light(name: str, seed: int = 0) -> onnx.ModelProto:
     """The graph ``name`` with He-normal kernels, small biases, mild normalisation statistics.
 
     In the ``SMALL`` models the last operator is scaled and shifted so that the logits of noise are
-    of order one and differ between inputs. Weights are initialisers; all other tensors are called as in the file.
+    of order one and differ between inputs. Weights are initialisers; all other tensors are called
+    as in the file.
     """
     model = onnx.load(FOLDER / f"light_{name}.onnx")
     graph = model.graph

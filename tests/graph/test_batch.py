@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graph.light import NAMES, SMALL, light
 from onnx import numpy_helper, parser
 
+from graph.light import NAMES, SMALL, light
 from mho.errors import Unsupported
 from mho.graph.batch import batched, symbolic
 from mho.graph.load import load

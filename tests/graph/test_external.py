@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, parser
 
 from mho.errors import InvalidModel
 from mho.graph.load import Limits, load
-from mho.graph.model import Model
+from mho.graph.model import Model, serialized
 
 ENTRIES = {"location": "w.bin", "offset": "4", "length": "12"}
 
@@ -206,3 +206,18 @@ def test_two_weights_may_share_bytes(tmp_path: Path) -> None:
     model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 3]))
     path.write_bytes(model.SerializeToString())
     assert weight(load(path)) == [1, 2, 3]
+
+
+def test_a_constant_node_may_be_external(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    model = onnx.load(path, load_external_data=False)
+    constant = helper.make_node("Constant", [], ["w"])
+    attribute = constant.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    attribute.t.CopyFrom(model.graph.initializer[0])
+    model.graph.ClearField("initializer")
+    model.graph.node.insert(0, constant)
+    path.write_bytes(model.SerializeToString())
+    found = load(path)
+    (tmp_path / "w.bin").unlink()  # it has been read in
+    assert weight(found) == [1, 2, 3]
+    assert b"w.bin" not in (serialized(found.ir) or b"")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graph.light import FOLDER
 from onnx import numpy_helper, parser
 
+from graph.light import FOLDER
 from mho.errors import UnknownLayer
 from mho.graph.load import load
 from mho.graph.model import Model
@@ -22,8 +22,7 @@ F = np.float32
 
 def model_of(body: str, signature: str, folder: Path, **weights: np.ndarray) -> Model:
     model = parser.parse_model(
-        '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]> '
-        f"g {signature} {{ {body} }}"
+        f'<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]> g {signature} {{ {body} }}'
     )
     for name, array in weights.items():
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
@@ -46,7 +45,10 @@ LIGHT: dict[str, tuple[dict[str, int], int]] = {
     "bvlc_alexnet": ({"Conv": 5, "Relu": 7, "Gemm": 3}, 7),
     "densenet121": ({"Conv": 121, "BatchNormalization": 121, "Relu": 121, "Concat": 58}, 120),
     "inception_v1": ({"Conv": 57, "Relu": 57, "Concat": 9, "Gemm": 1}, 57),
-    "inception_v2": ({"Conv": 69, "BatchNormalization": 69, "Relu": 69, "Concat": 10, "Gemm": 1}, 69),
+    "inception_v2": (
+        {"Conv": 69, "BatchNormalization": 69, "Relu": 69, "Concat": 10, "Gemm": 1},
+        69,
+    ),
     "resnet50": ({"Conv": 53, "BatchNormalization": 53, "Relu": 49, "Sum": 16, "Gemm": 1}, 53),
     "shufflenet": (
         {"Conv": 49, "BatchNormalization": 49, "Relu": 33, "Concat": 3, "Sum": 13, "Gemm": 1},
@@ -213,9 +215,7 @@ def test_channels_last(tmp_path: Path) -> None:
 
 
 def test_constants_are_no_layers(tmp_path: Path) -> None:
-    model = model_of(
-        "k = Relu(w)  y = Conv(x, k)", IMAGE, tmp_path, **CONV
-    )
+    model = model_of("k = Relu(w)  y = Conv(x, k)", IMAGE, tmp_path, **CONV)
     assert listed(model) == [("y", "Conv", 4, 1)]
 
 
@@ -235,7 +235,9 @@ FORMULAS = {
     "HardSwish clipped": "a = Add(c, p)  l = Clip(a, z, p)  m = Mul(c, l)  y = Div(m, p)",
     "Mish": "s = Softplus(c)  t = Tanh(s)  y = Mul(c, t)",
     "Gelu by Erf": "d = Div(c, p)  e = Erf(d)  a = Add(e, p)  m = Mul(c, a)  y = Mul(m, p)",
-    "Gelu by Erf, halved first": "d = Div(c, p)  e = Erf(d)  a = Add(e, p)  h = Mul(c, p)  y = Mul(h, a)",
+    "Gelu by Erf, halved first": (
+        "d = Div(c, p)  e = Erf(d)  a = Add(e, p)  h = Mul(c, p)  y = Mul(h, a)"
+    ),
     "Gelu by Tanh": (
         "q = Mul(c, c)  r = Mul(q, c)  u = Mul(r, p)  v = Add(c, u)  t = Mul(v, p)  e = Tanh(t) "
         "a = Add(e, p)  h = Mul(c, p)  y = Mul(h, a)"
@@ -360,8 +362,8 @@ def test_a_transformer_block(tmp_path: Path) -> None:
 
 def small(folder: Path) -> Model:
     return model_of(
-        "c/1 = Conv(x, w)  r/1 = Relu(c/1)  p = MaxPool<kernel_shape = [2,2]>(r/1)".replace("/", "_")
-        + "  k = Conv(p, v)  f = Flatten(k)  s = Shape(f)  y = Softmax(f)",
+        """c_1 = Conv(x, w)  r_1 = Relu(c_1)  p = MaxPool<kernel_shape = [2,2]>(r_1)
+           k = Conv(p, v)  f = Flatten(k)  y = Softmax(f)""",
         "(float[N,2,8,8] x) => (float[N,100] y)",
         folder,
         **CONV,
@@ -383,9 +385,9 @@ def test_exact_names_and_globs_in_the_order_of_the_graph(tmp_path: Path) -> None
 
 def test_unknown_names_suggest_what_is_close(tmp_path: Path) -> None:
     model = small(tmp_path)
-    with pytest.raises(UnknownLayer, match="'r_2'; did you mean .*'r_1'"):
+    with pytest.raises(UnknownLayer, match=r"'r_2'; did you mean .*'r_1'"):
         layer(model, "r_2")
-    with pytest.raises(UnknownLayer, match="'conv\\*'"):
+    with pytest.raises(UnknownLayer, match=r"'conv\*'"):
         select(model, ["c_1", "conv*"])
 
 

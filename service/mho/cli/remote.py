@@ -3,11 +3,150 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mho import config
+from mho.artifacts.write import check_folder
+from mho.cli import show
+from mho.cli.local import chosen
+from mho.errors import MhoError, by_reason
+from mho.method import Progress
+
+if TYPE_CHECKING:
+    from mho_client import Client, Job
 
 
-def serve(arguments: argparse.Namespace) -> None: ...
-def submit(arguments: argparse.Namespace) -> None: ...
-def watch(arguments: argparse.Namespace) -> None: ...
-def fetch(arguments: argparse.Namespace) -> None: ...
-def cancel(arguments: argparse.Namespace) -> None: ...
-def list_jobs(arguments: argparse.Namespace) -> None: ...
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve until stopped; the first line on stdout tells the address."""
+    from mho.app import serve as run
+
+    settings = config.load(arguments.config)
+    if arguments.port is not None:
+        settings = replace(settings, port=arguments.port)
+    if arguments.data_dir is not None:
+        settings = replace(settings, data_dir=str(arguments.data_dir))
+
+    def ready(port: int) -> None:
+        sys.stdout.write(f"mho serves at {settings.host}:{port}\n")
+        sys.stdout.flush()
+
+    run(settings, ready)
+
+
+def submit(arguments: argparse.Namespace) -> None:
+    """Upload what the server does not have, create the job, and wait for it if asked to."""
+    options, files = chosen(arguments)
+    if arguments.out is not None:
+        check_folder(arguments.out)
+    with _connected(arguments) as client, show.progress(arguments.method) as bar:
+        bar.message("uploading the model")
+        model = client.upload_model(arguments.model, progress=bar.bytes)
+        bar.message("uploading the data")
+        dataset = client.upload_dataset(
+            model,
+            arguments.inputs,
+            labels=arguments.labels,
+            preprocess=arguments.preprocess,
+            progress=bar.bytes,
+        )
+        job = client.submit(
+            arguments.method,
+            model,
+            dataset,
+            request_id=arguments.request_id or None,
+            accept_cost=arguments.yes,
+            **options,
+            **files,
+        )
+        sys.stdout.write(f"{job.name}\n")
+        sys.stdout.flush()
+        if arguments.out is not None or arguments.wait:
+            _follow(job, bar)
+        if arguments.out is not None:
+            _fetch(job, arguments.out, bar)
+    if arguments.out is not None:
+        _show(arguments.out)
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    """Follow a job to its end; a failed job is an error."""
+    with _connected(arguments) as client, show.progress("job") as bar:
+        _follow(client.job(arguments.job), bar)
+    sys.stdout.write("SUCCEEDED\n")
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    """Put a job's files into a folder."""
+    check_folder(arguments.out)
+    with _connected(arguments) as client, show.progress("fetch") as bar:
+        _fetch(client.job(arguments.job), arguments.out, bar)
+    _show(arguments.out)
+
+
+def cancel(arguments: argparse.Namespace) -> None:
+    """Ask a job to stop."""
+    with _connected(arguments) as client:
+        status = client.job(arguments.job).cancel()
+    sys.stdout.write(f"{status.state}\n")
+
+
+def list_jobs(arguments: argparse.Namespace) -> None:
+    """The server's jobs, newest first."""
+    with _connected(arguments) as client:
+        found = list(client.jobs())
+    if arguments.json:
+        show.json_text(
+            {
+                "jobs": [
+                    {
+                        "name": job.name,
+                        "method": job.method,
+                        "state": job.state,
+                        "created": job.created.isoformat(),
+                    }
+                    for job in found
+                ]
+            }
+        )
+    else:
+        show.jobs(found)
+
+
+@contextmanager
+def _connected(arguments: argparse.Namespace) -> Iterator[Client]:
+    """A client whose errors are those of this program."""
+    from mho_client import Client, MhoClientError
+
+    try:
+        with Client(arguments.server, tenant=arguments.tenant) as client:
+            yield client
+    except MhoClientError as error:
+        raise by_reason(error.reason or "NOT_REACHED")(error.message, subject=error.subject) from error
+    except OSError as error:
+        name = error.filename or arguments.server
+        raise MhoError(f"{name}: {error.strerror or error}") from error
+
+
+def _follow(job: Job, bar: show.Bar) -> None:
+    """Show a job's progress until it has ended; JobFailed where it failed."""
+
+    def seen(reached: Any) -> None:
+        bar.update(Progress(reached.done, reached.total, reached.unit, reached.message))
+
+    bar.message("waiting for a worker")
+    job.wait(seen)
+
+
+def _fetch(job: Job, folder: Path, bar: show.Bar) -> None:
+    bar.message("fetching the result")
+    job.fetch(folder, bar.bytes)
+
+
+def _show(folder: Path) -> None:
+    show.result(json.loads((folder / "result.json").read_text("utf-8")), str(folder))

@@ -84,6 +84,11 @@ class Bar:
             self._task, completed=reached.done, total=reached.total, message=text
         )
 
+    def bytes(self, done: int, total: int) -> None:
+        """Progress of an upload or a download."""
+        text = f"{done / 2**20:,.1f} of {total / 2**20:,.1f} MiB"
+        self._progress.update(self._task, completed=done, total=max(1, total), message=text)
+
     def ask(self, question: str) -> bool:
         """Whether the person says yes; no, where there is nobody to ask."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -127,6 +132,19 @@ def result(summary: Mapping[str, Any], folder: str) -> None:
     spent = ", ".join(f"{count:,} {kind}" for kind, count in summary["evaluations"].items())
     console.print(f"{spent} evaluations in {summary['seconds']:.1f} s; engine {summary['engine']}")
     console.print(f"result in {folder} (open {folder}/index.html)")
+
+
+def jobs(found: Sequence[Any]) -> None:
+    """Jobs as a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("job", "method", "state", "progress", "created"):
+        table.add_column(title, overflow="fold")
+    for job in found:
+        share = "" if job.progress is None else f"{job.progress.fraction:.0%}"
+        state = "CANCELLING" if job.cancelling else job.state
+        created = job.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(job.name, job.method, state, share, created)
+    Console(markup=False, highlight=False).print(table)
 
 
 def ranked(summary: Mapping[str, Any], most: int = _MOST_UNITS) -> Table:

@@ -261,7 +261,7 @@ def _tensor(where: str, tensor: onnx.TensorProto) -> None:
     else:
         field, each = _FIELDS.get(tensor.data_type, ("int32_data", 1))
         found, expected, what = len(getattr(tensor, field)), size * each, f"entries of {field}"
-        if dtype.bitwidth < 8 and dtype is not ir.DataType.STRING:
+        if dtype is not ir.DataType.STRING and dtype.bitwidth < 8:
             expected = size_in_bytes(dtype, size)
     if found != expected:
         raise InvalidModel(

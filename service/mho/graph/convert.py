@@ -69,8 +69,11 @@ def infer(model: ir.Model) -> None:
                 continue
             if known[name].type is not None:
                 value.type = known[name].type
-            if known[name].shape is not None:
-                value.shape = known[name].shape
+            shape = known[name].shape
+            if shape is not None:  # a negative number is onnx's own slip and means unknown
+                value.shape = ir.Shape(
+                    [None if isinstance(dim, int) and dim < 0 else dim for dim in shape]
+                )
 
 
 def _propagation_cost(model: ir.Model) -> int:
@@ -112,6 +115,11 @@ def upgrade(model: ir.Model) -> str | None:
     version = model.opset_imports.get("")
     if version is None or version >= OLDEST_OPSET:
         return None
+    if version < 9 and any(node.op_type == "Scan" for node in model.graph.all_nodes()):
+        raise InvalidModel(
+            f"the model uses Scan of opset {version}, which means something else since opset 9; "
+            f"export it with opset {OLDEST_OPSET} or higher"
+        )
     try:
         converted = onnx.version_converter.convert_version(_without_weights(model), OLDEST_OPSET)
         graph = _with_weights(converted, model.graph)
@@ -139,7 +147,7 @@ def _without_weights(model: ir.Model) -> onnx.ModelProto:
     graph = light.graph
     for name, value in list(graph.initializers.items()):
         tensor = value.const_value
-        if tensor is None or tensor.nbytes <= _LARGE_BYTES:
+        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes <= _LARGE_BYTES:
             continue
         value.shape = ir.Shape(tensor.shape.numpy())
         value.type = ir.TensorType(tensor.dtype)

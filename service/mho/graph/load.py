@@ -69,8 +69,9 @@ def load(path: Path, limits: Limits | None = None) -> Model:
     try:
         model = _built(proto)
         del proto
-        _attach(model, path.parent)
+        _point_at_files(model, path.parent)
         notes += _normalise(model)
+        _read_in(model)
     except InvalidModel:
         raise
     except Exception as error:  # whatever damaged bytes set off is the model's fault
@@ -134,13 +135,17 @@ def _built(proto: onnx.ModelProto) -> ir.Model:
     return ir.from_proto(proto)
 
 
-def _attach(model: ir.Model, folder: Path) -> None:
-    """Point external weights at their files; read them in where the whole fits one message."""
+def _point_at_files(model: ir.Model, folder: Path) -> None:
     ir.external_data.set_base_dir(model.graph, str(folder))
     for function in model.functions.values():
         ir.external_data.set_base_dir(function.graph, str(folder))
-    weights = [v.const_value for v in model.graph.initializers.values() if v.const_value]
-    if sum(tensor.nbytes for tensor in weights) <= _KEEP_MAPPED:
+
+
+def _read_in(model: ir.Model) -> None:
+    """Read external weights where all fit into one message; they stay mapped where they do not."""
+    weights = [v.const_value for v in model.graph.initializers.values()]
+    mapped = [tensor for tensor in weights if isinstance(tensor, ir.ExternalTensor)]
+    if mapped and sum(tensor.nbytes for tensor in mapped) <= _KEEP_MAPPED:
         ir.external_data.load_to_model(model)
 
 

@@ -15,6 +15,7 @@ from mho.graph.model import Model
 from mho.types import TensorSpec
 
 _MOST_LISTED = 8
+_REMEDY = "choose a float tensor between the inputs and the output"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def named(model: Model, tensor: str, output: str) -> PathInput:
     """
     target = _output(model, output)
     values = named_values(model.graph)
+    if tensor in model.graph.initializers:
+        raise Unsupported(f"tensor '{tensor}' is constant; {_REMEDY}", subject=tensor)
     if tensor not in values:
         close = difflib.get_close_matches(tensor, values, n=3, cutoff=0.5)
         hint = (
@@ -90,19 +93,18 @@ def named(model: Model, tensor: str, output: str) -> PathInput:
         )
         raise UnknownLayer(f"the model has no tensor '{tensor}'; {hint}", subject=tensor)
     value = values[tensor]
-    remedy = "choose a float tensor between the inputs and the output"
     if not is_float(value):
         raise Unsupported(
             f"tensor '{tensor}' holds no floating-point numbers, so no straight path can run on "
-            f"it; {remedy}",
+            f"it; {_REMEDY}",
             subject=tensor,
         )
     if value not in fed_values(model.graph):
-        raise Unsupported(f"tensor '{tensor}' is constant; {remedy}", subject=tensor)
+        raise Unsupported(f"tensor '{tensor}' is constant; {_REMEDY}", subject=tensor)
     leading = _leading_to(model.graph, target)
     if value not in leading or value is target:
         raise Unsupported(
-            f"output '{output}' does not depend on tensor '{tensor}' differentiably; {remedy}",
+            f"output '{output}' does not depend on tensor '{tensor}' differentiably; {_REMEDY}",
             subject=tensor,
         )
     why = "chosen by the user"

@@ -161,7 +161,7 @@ class JobsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListArtifacts(self, request, context):
-        """The files that a job has written: result.json, scores.npz, pictures.
+        """The files of a job that has succeeded: result.json, scores.npz, pictures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,25 @@
+"""The composition root: settings -> store, workers, server, put together in one place."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+from mho.api.server import run
+from mho.config import Settings
+from mho.jobs.control import Control
+
+
+def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. ``on_ready`` is told the port.
+
+    InvalidOption where the address cannot be had; FailedPrecondition where another server uses the data
+    folder.
+    """
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    run(settings, Control(settings), on_ready=on_ready)
