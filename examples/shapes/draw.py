@@ -300,6 +300,16 @@ _DISTANCES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
 assert tuple(_DISTANCES) == CLASSES
 
 
+def chosen(drawing: Drawing, places: npt.NDArray[np.int64]) -> Drawing:
+    """The pictures at ``places`` ``(k,)`` alone, in that order."""
+    return Drawing(
+        images=drawing.images[places],
+        labels=drawing.labels[places],
+        concepts={name: masks[places] for name, masks in drawing.concepts.items()},
+        marked=drawing.marked[places],
+    )
+
+
 def write_folder(drawing: Drawing, folder: Path) -> None:
     """Write PNG files and `labels.tsv` (file, label, name) into `folder`, made where missing."""
     folder.mkdir(parents=True, exist_ok=True)

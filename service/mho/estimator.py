@@ -19,7 +19,8 @@ StateT = TypeVar("StateT")
 
 @dataclass(frozen=True)
 class Estimate:
-    """values, std_error: ``(players,)``; lower, upper: the 95 % confidence interval, ``(players,)``.
+    """values, std_error: ``(players,)``. factor: standard errors to each side of a value that make its 95 %
+    confidence interval.
 
     v_full, v_empty: V of all players and of none. evaluations: of V over the data. draws: independent
     samples behind each value; 0 where the values are exact.
@@ -27,12 +28,21 @@ class Estimate:
 
     values: FloatArray
     std_error: FloatArray
-    lower: FloatArray
-    upper: FloatArray
+    factor: float
     v_full: float
     v_empty: float
     evaluations: int
     draws: int
+
+    @property
+    def lower(self) -> FloatArray:
+        """Lower ends of the 95 % intervals, ``(players,)``."""
+        return self.values - self.factor * self.std_error
+
+    @property
+    def upper(self) -> FloatArray:
+        """Upper ends of the 95 % intervals, ``(players,)``."""
+        return self.values + self.factor * self.std_error
 
 
 class Estimator(ABC, Generic[StateT]):

@@ -211,7 +211,7 @@ def _checked(name: str, entry: Field[Any], described: Option, value: JSON) -> An
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidOption(f"option '{name}' takes a number, not {value!r}", subject=name)
-    if isinstance(default, int) and value != int(value):
+    if isinstance(default, int) and not float(value).is_integer():
         raise InvalidOption(f"option '{name}' takes a whole number, not {value!r}", subject=name)
     low, high = described.minimum, described.maximum
     if not (value == value and (low is None or value >= low) and (high is None or value <= high)):

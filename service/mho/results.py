@@ -37,6 +37,7 @@ class Result:
         input, ``(inputs, *shape[1:])`` at neuron granularity; ``groups`` -> ``(groups,)`` where the
         players are groups.
     std_error: layer name -> standard error of the scores, same shape, where the method has one.
+    interval_factor: standard errors to each side of a score that make its 95 % interval.
     curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis, which
         is the curve named ``removed``.
     completeness: one entry per cut, for path methods.
@@ -49,6 +50,7 @@ class Result:
     estimand: str
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     std_error: Mapping[str, FloatArray] = field(default_factory=dict)
+    interval_factor: float = 1.96
     curves: Mapping[str, FloatArray] = field(default_factory=dict)
     completeness: Sequence[Completeness] = ()
     evaluations: Mapping[str, int] = field(default_factory=dict)

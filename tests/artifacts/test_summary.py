@@ -35,8 +35,8 @@ def test_the_keys_are_those_that_were_promised() -> None:
     found = summary(Result(estimand="what"), CONTEXT)
     assert list(found) == [
         *("format", "method", "options", "estimand", "model", "data", "seed", "engine", "why"),
-        *("provider", "versions", "seconds", "evaluations", "completeness", "std_error", "layers"),
-        *("top_units", "curves", "report", "notes", "files"),
+        *("provider", "versions", "seconds", "evaluations", "completeness", "std_error"),
+        *("interval_factor", "layers", "top_units", "curves", "report", "notes", "files"),
     ]
     assert found["format"] == "mho-result/1"
     assert found["model"] == {"name": "", "digest": "a" * 64}

@@ -12,11 +12,11 @@ from mho.artifacts.ranking import LayerScores, Unit, highest, lowest
 
 TOP = 20
 BOTTOM = 10
-_Z = 1.96  # half width of a 95 % interval in standard errors
 
 
-def draw(layers: Sequence[LayerScores]) -> tuple[bytes, str]:
-    """PNG and caption. Whiskers: 95 % intervals, or the middle half of the inputs."""
+def draw(layers: Sequence[LayerScores], factor: float) -> tuple[bytes, str]:
+    """PNG and caption. Whiskers: 95 % intervals, ``factor`` standard errors to each side, or the middle
+    half of the inputs."""
     total = sum(entry.mean.size for entry in layers)
     best = highest(layers, TOP)
     worst = lowest(layers, BOTTOM)[::-1] if total > TOP else []
@@ -26,7 +26,7 @@ def draw(layers: Sequence[LayerScores]) -> tuple[bytes, str]:
     rows = len(best) + len(worst) + (1 if worst and left_out else 0)
     figure = style.figure(1.3 + 0.235 * rows)
     axes = figure.subplots()
-    _bars(axes, best, worst, left_out)
+    _bars(axes, best, worst, left_out, factor)
     whiskers = _whiskers([*best, *worst])
     shown = f"The {len(best)} highest and the {len(worst)} lowest of {total:,} units"
     shown = shown if worst else f"All {total:,} units"
@@ -35,14 +35,16 @@ def draw(layers: Sequence[LayerScores]) -> tuple[bytes, str]:
     return style.png(figure), caption
 
 
-def _bars(axes: Axes, best: Sequence[Unit], worst: Sequence[Unit], left_out: int) -> None:
+def _bars(
+    axes: Axes, best: Sequence[Unit], worst: Sequence[Unit], left_out: int, factor: float
+) -> None:
     gap = 1 if worst and left_out else 0
     units = [*best, *worst]
     heights = np.array([*range(len(best)), *range(len(best) + gap, len(units) + gap)], float)
     scores = np.array([unit.score for unit in units])
     colours = [style.BLUE if score >= 0 else style.ORANGE for score in scores]
     axes.barh(heights, scores, height=0.72, color=colours, zorder=2)
-    spans = [_span(unit) for unit in units]
+    spans = [_span(unit, factor) for unit in units]
     for height, span in zip(heights, spans, strict=True):
         if span is not None:
             axes.plot(span, (height, height), color=style.INK, linewidth=1.1, zorder=3)
@@ -72,11 +74,11 @@ def _bars(axes: Axes, best: Sequence[Unit], worst: Sequence[Unit], left_out: int
     axes.set_xlabel("score")
 
 
-def _span(unit: Unit) -> tuple[float, float] | None:
+def _span(unit: Unit, factor: float) -> tuple[float, float] | None:
     """The ends of a unit's whisker."""
     error = unit.std_error
     if error is not None:
-        return unit.score - _Z * error, unit.score + _Z * error
+        return unit.score - factor * error, unit.score + factor * error
     if unit.scores.per_input is None or len(unit.scores.per_input) < 4:
         return None
     values = unit.scores.per_input[:, unit.index]
@@ -87,6 +89,6 @@ def _span(unit: Unit) -> tuple[float, float] | None:
 def _whiskers(units: Sequence[Unit]) -> str:
     if any(unit.std_error is not None for unit in units):
         return "; lines: 95 % intervals"
-    if any(_span(unit) is not None for unit in units):
+    if any(_span(unit, 1.0) is not None for unit in units):
         return "; bars: mean over the inputs, lines: the middle half of the inputs"
     return ""

@@ -41,7 +41,7 @@ def charts(result: Result, context: Context) -> list[Chart]:
             png, caption = lines.draw(result.curves, value)
             found.append(Chart("curves.png", "What is left as units are removed", caption, png))
         if layers:
-            png, caption = bars.draw(layers)
+            png, caption = bars.draw(layers, result.interval_factor)
             found.append(Chart("units.png", "Units by score", caption, png))
             png, caption = overview.draw(layers)
             found.append(Chart("layers.png", "All layers", caption, png))

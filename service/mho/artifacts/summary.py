@@ -16,6 +16,7 @@ evaluations     what was spent, by kind
 completeness    list, one entry per cut: ``{"layers", "gap": {"median", "max", "per_input"},
                 "difference", "total", "floor"}``; the last three are lists, one number per input
 std_error       layer -> ``{"median", "max"}`` over its units; only layers that have them
+interval_factor standard errors to each side of a score that make its 95 % interval; null without any
 layers          list of ``{"name", "op_type", "units", "shape", "axis"}`` of the scored layers
 top_units       layer -> the ten units of largest magnitude: ``{"unit", "score"}`` and, where they
                 apply, ``"std_error"``, ``"position"`` (neuron granularity), ``"name"`` (groups),
@@ -74,6 +75,7 @@ def summary(result: Result, context: Context, files: Sequence[str] = ()) -> dict
         "evaluations": result.evaluations,
         "completeness": [_completeness(entry) for entry in result.completeness],
         "std_error": {name: _spread(error) for name, error in result.std_error.items()},
+        "interval_factor": result.interval_factor if result.std_error else None,
         "layers": [
             {
                 "name": layer.name,

@@ -80,8 +80,7 @@ class Exact(Estimator[ExactState]):
         return Estimate(
             values=values,
             std_error=np.zeros(n),
-            lower=values,
-            upper=values,
+            factor=0.0,
             v_full=float(state.worth[-1]),
             v_empty=float(state.worth[0]),
             evaluations=state.next,

@@ -124,13 +124,10 @@ class Permutation(Estimator[PermutationState]):
         draws = state.index
         spread = np.sqrt(state.squares / max(1, draws - 1))
         error = spread / np.sqrt(draws) if draws > 1 else np.full(len(spread), np.inf)
-        half = np.zeros_like(error)
-        half[error > 0] = error[error > 0] * student_factor(draws)
         return Estimate(
             values=state.mean,
             std_error=error,
-            lower=state.mean - half,
-            upper=state.mean + half,
+            factor=student_factor(draws),
             v_full=state.v_full,
             v_empty=state.v_empty,
             evaluations=state.evaluations,

@@ -47,7 +47,8 @@ def _free(model: ir.Model) -> None:
         if any(value in walk.at for value in node.inputs if value is not None):
             visit(walk, node)
     walk.graph.sort()
-    _declare(walk)
+    symbol = _symbol(walk)
+    _declare(walk, symbol)
     try:
         convert.infer(model)
     except InvalidModel as error:
@@ -55,7 +56,7 @@ def _free(model: ir.Model) -> None:
             "the fixed batch dimension cannot be made symbolic: without it "
             f"{error.message.split('; export')[0]}; export the model with a dynamic batch"
         ) from error
-    _name(walk)
+    _name(walk, symbol)
 
 
 def _start(walk: Freeing) -> None:
@@ -87,7 +88,7 @@ def _start(walk: Freeing) -> None:
             walk.at[value] = axis
 
 
-def _declare(walk: Freeing) -> None:
+def _declare(walk: Freeing, symbol: str) -> None:
     """Take back every shape that was inferred with the fixed batch, and free inputs and outputs."""
     for node in walk.graph.all_nodes():
         for value in node.outputs:
@@ -97,15 +98,15 @@ def _declare(walk: Freeing) -> None:
                 _set(value, walk.before.get(value), walk.at[value], None)
     for value in walk.graph.inputs:
         if value in walk.at:
-            _set(value, walk.before[value], walk.at[value], _symbol(walk))
+            _set(value, walk.before[value], walk.at[value], symbol)
 
 
-def _name(walk: Freeing) -> None:
+def _name(walk: Freeing, symbol: str) -> None:
     """Call the dimension by its name wherever it is the batch alone."""
     for value, axis in walk.at.items():
         alone = value in walk.kept or walk.merged(value) == 1
         if alone and value.shape is not None and not isinstance(value.shape[axis], int):
-            _set(value, dims(value), axis, _symbol(walk))
+            _set(value, dims(value), axis, symbol)
 
 
 def _symbol(walk: Freeing) -> str:

@@ -172,6 +172,12 @@ def _operators_of(
         key = (node.domain, node.op_type)
         if key in known or key in functions:
             continue
+        if node.domain == "com.microsoft.nchwc":
+            raise InvalidModel(
+                f"{called(node)} is in onnxruntime's own layout: the model was saved after it had "
+                "been optimised for one processor; give the model as it was exported",
+                subject=node.name,
+            )
         if node.domain not in _TRUSTED:
             raise InvalidModel(
                 f"{called(node)} is a custom operator of domain '{node.domain}', which cannot be "

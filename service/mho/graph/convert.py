@@ -143,19 +143,27 @@ def upgrade(model: ir.Model) -> str | None:
 
 
 def _without_weights(model: ir.Model) -> onnx.ModelProto:
-    light = model.clone()
-    graph = light.graph
-    for name, value in list(graph.initializers.items()):
-        tensor = value.const_value
-        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes <= _LARGE_BYTES:
-            continue
-        value.shape = ir.Shape(tensor.shape.numpy())
-        value.type = ir.TensorType(tensor.dtype)
-        del graph.initializers[name]
-        value.const_value = None
-        if value not in graph.inputs:
-            graph.inputs.append(value)
-    return ir.to_proto(light)
+    """The message for onnx's code; ``model`` is as before when it returns."""
+    graph = model.graph
+    weights = dict(graph.initializers)
+    inputs = len(graph.inputs)
+    try:
+        for name, value in weights.items():
+            tensor = value.const_value
+            if tensor is None or tensor.dtype == ir.DataType.STRING:
+                continue
+            if tensor.nbytes > _LARGE_BYTES:
+                value.shape = ir.Shape(tensor.shape.numpy())
+                value.type = ir.TensorType(tensor.dtype)
+                del graph.initializers[name]
+                graph.inputs.append(value)
+            elif isinstance(tensor, ir.ExternalTensor):
+                value.const_value = ir.tensor(tensor.numpy().copy(), name=name)
+        return ir.to_proto(model)
+    finally:
+        del graph.inputs[inputs:]
+        graph.initializers.clear()
+        graph.initializers.update(weights)
 
 
 def _with_weights(converted: onnx.ModelProto, original: ir.Graph) -> ir.Graph:

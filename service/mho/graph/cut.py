@@ -7,46 +7,55 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from mho.graph.emit import tensor_named
+from mho.graph.emit import PREFIX, Emitter, replace_uses, tensor_named
+from mho.graph.families import ONLY_SHAPES
+from mho.graph.flow import dims, is_float, reads
 from mho.graph.model import Model
-
-_FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16)
 
 
 @dataclass(frozen=True)
 class Tail:
     """The part of a model behind a tensor.
 
-    layer: the tensor at which the model is cut. beside: tensors from above the cut that the tail reads
-    too and that move along the path. fixed: the same, but they do not depend on the path. Every tensor
-    has the batch as its leading axis. order: how many of the model's nodes the tail runs.
+    layer: the tensor at which the model is cut. beside: tensors from above the cut that the tail
+    reads too and that move along the path. fixed: the same, but they do not depend on the path, or
+    only their shape is read, or they are no real numbers. Every one has the batch as its leading
+    axis.
     """
 
     model: Model
     layer: str
     beside: tuple[str, ...]
     fixed: tuple[str, ...]
-    nodes: int
 
 
 def cut(model: Model, inputs: Sequence[str], outputs: Sequence[str]) -> Model:
-    """The sub-model from ``inputs`` to ``outputs``, by tensor name; graph inputs that it needs are kept.
+    """The sub-model from ``inputs`` to ``outputs``, by tensor name; of the graph's own inputs those
+    are kept that it needs. Every one of ``inputs`` becomes an input, needed or not.
 
     KeyError names a tensor that does not exist.
     """
-    graph = model.graph
-    starts = [tensor_named(graph, name) for name in inputs]
-    ends = [tensor_named(graph, name) for name in outputs]
-    needed = _ancestors(ends, stop=set(starts))
-    kept = [v for v in graph.inputs if v in needed and v not in starts and not v.is_initializer()]
-    extracted = ir.convenience.extract(graph, [*starts, *kept], ends)
-    _clear_producers(extracted)
-    copy = ir.Model(
-        extracted,
-        ir_version=model.ir.ir_version,
-        producer_name=model.ir.producer_name,
-    )
-    return Model(ir=copy, digest=model.digest, notes=model.notes)
+
+    def rewrite(copy: ir.Model) -> None:
+        graph = copy.graph
+        ends = [tensor_named(graph, name) for name in outputs]
+        emit = Emitter(graph, "cut")
+        for name in inputs:
+            value = tensor_named(graph, name)
+            if value.is_graph_input():
+                continue
+            fed = ir.Value(name=name, shape=value.shape, type=value.type)
+            if fed.type is None:
+                fed.type = ir.TensorType(ir.DataType.FLOAT)
+            replace_uses(value, fed)
+            ends = [fed if end is value else end for end in ends]
+            value.name = emit.unique(f"{name}/above")
+            graph.inputs.append(fed)
+        graph.outputs.clear()
+        graph.outputs.extend(ends)
+        _drop_unneeded(graph, set(inputs))
+
+    return model.rewritten(rewrite)
 
 
 def pruned(model: Model) -> Model:
@@ -54,91 +63,124 @@ def pruned(model: Model) -> Model:
     return cut(model, [], [v.name or "" for v in model.graph.outputs])
 
 
-def tail(model: Model, layer: str, output: str, path: Collection[str]) -> Tail | None:
-    """The part of ``model`` from ``layer`` to ``output``; None where ``output`` does not depend on it.
+def tail(
+    model: Model,
+    layer: str,
+    output: str,
+    path: Collection[str],
+    *,
+    unbatched: Collection[str] = (),
+) -> Tail | None:
+    """The part of ``model`` from ``layer`` to ``output``; None where ``output`` does not depend on
+    it.
 
-    ``path`` names the tensors on which the straight-line path runs. A tensor from above the cut is read
-    at the nearest place where it has a batch: integers that describe shapes are computed anew in the
-    tail from such tensors, because they hold for one batch size only.
+    ``path`` names the tensors on which the straight-line path runs. A tensor from above the cut is
+    read at the nearest place where it has a batch: integers that describe shapes are computed anew
+    in the tail from such tensors, because they hold for one batch size only. Whether the leading
+    axis of a tensor is the batch is told from its shape where that is possible; ``unbatched`` names
+    tensors of which the caller knows better.
     """
     graph = model.graph
     start, end = tensor_named(graph, layer), tensor_named(graph, output)
-    below = _descendants([start])
+    flow = _Flow(graph)
+    below = flow.descendants([start])
     if end not in below:
         return None
-    moving = _descendants([tensor_named(graph, name) for name in path])
-    carried = _batch_carriers(graph)
-    live: dict[ir.Value, None] = {}
+    moving = flow.descendants([tensor_named(graph, name) for name in path])
+    carried = flow.descendants([v for v in graph.inputs if not v.is_initializer()])
+    batch = _batch_dims(graph)
+    live: dict[ir.Value, bool] = {}  # whether more than its shape is read
     seen: set[ir.Value] = set()
-    stack = [end]
-    nodes = 0
+    stack = [] if end is start else [end]
     while stack:
         value = stack.pop()
-        if value in seen or value is start or value.is_initializer():
+        if value in seen:
             continue
         seen.add(value)
         node = value.producer()
-        outside = value not in below and value in carried
-        if node is None or (outside and _has_batch(value)):
-            live[value] = None
-            continue
-        nodes += 1
-        stack.extend(v for v in _reads(node) if v not in seen)
-    names = [v.name or "" for v in live if v.name]
-    floats = {v.name for v in live if v in moving and v.dtype in _FLOATS}
+        assert node is not None
+        for source in _outer(node, graph):
+            if source is start or source.is_initializer():
+                continue
+            outside = source not in below and source in carried
+            usable = source.name not in unbatched and _has_batch(source, batch)
+            if source.producer() is None or (outside and usable):
+                live[source] = live.get(source, False) or node.op_type not in ONLY_SHAPES
+            else:
+                stack.append(source)
+    beside = [v for v, held in live.items() if held and v in moving and is_float(v)]
+    fixed = [v for v in live if v not in beside]
+    names = [v.name or "" for v in live]
     return Tail(
         model=cut(model, [layer, *names], [output]),
         layer=layer,
-        beside=tuple(name for name in names if name in floats),
-        fixed=tuple(name for name in names if name not in floats),
-        nodes=nodes,
+        beside=tuple(v.name or "" for v in beside),
+        fixed=tuple(v.name or "" for v in fixed),
     )
 
 
 def separates(model: Model, path: Iterable[str], layers: Collection[str], output: str) -> bool:
-    """Whether every differentiable path from ``path`` to ``output`` runs through exactly one of ``layers``.
-
-    Differentiable means through float tensors only.
+    """Whether every differentiable path from ``path`` to ``output`` runs through exactly one of
+    ``layers``. Differentiable means through float tensors only.
     """
     graph = model.graph
     members = {tensor_named(graph, name) for name in layers}
-    end = tensor_named(graph, output)
     starts = [tensor_named(graph, name) for name in path]
-    for member in members:
-        others = members - {member}
-        if others & _descendants([member], floats_only=True):
-            return False
-    reached = _descendants([s for s in starts if s not in members], stop=members, floats_only=True)
-    return end not in reached or end in members
+    return _Flow(graph).separates(starts, members, tensor_named(graph, output))
 
 
 def cuts_among(
     model: Model, path: Sequence[str], layers: Sequence[str], output: str
 ) -> list[tuple[str, ...]]:
-    """The cuts that can be made of ``layers``: single tensors first, then sets of parallel branches.
+    """The cuts that can be made of ``layers``: single tensors first, then sets of parallel
+    branches.
 
-    Parallel branches allow many sets; those at the same step of every branch are tried, so that the
-    convolutions of a text CNN make one cut and the activations after them another.
+    Parallel branches allow many sets. For every layer those at the same step of every branch are
+    tried, so that the convolutions of a text CNN make one cut and the activations after them
+    another; then as early and as late layers as go together with it.
     """
     graph = model.graph
-    found = [(name,) for name in layers if separates(model, path, [name], output)]
-    lonely = [name for name in layers if (name,) not in found]
-    values = {name: tensor_named(graph, name) for name in lonely}
-    below = {name: _descendants([value], floats_only=True) for name, value in values.items()}
+    flow = _Flow(graph)
+    starts = [tensor_named(graph, name) for name in path]
+    end = tensor_named(graph, output)
+    values = {name: tensor_named(graph, name) for name in layers}
+    single = [name for name in layers if flow.separates(starts, {values[name]}, end)]
+    found: list[tuple[str, ...]] = [(name,) for name in single]
+    lonely = [name for name in layers if name not in single]
+    below = {name: flow.descendants([values[name]], floats_only=True) for name in lonely}
     parallel = {
         a: frozenset(b for b in lonely if values[a] not in below[b] and values[b] not in below[a])
         for a in lonely
     }
-    branches: dict[frozenset[str], list[str]] = {}  # layers in series share what is parallel to them
+    branches: dict[
+        frozenset[str], list[str]
+    ] = {}  # layers in series share what is parallel to them
     for name in lonely:
         branches.setdefault(parallel[name], []).append(name)
-    for name in lonely:
+
+    def same_step(name: str) -> set[str]:
         step = branches[parallel[name]].index(name)
         beside = [branch for branch in branches.values() if set(branch) <= parallel[name]]
-        members = {name, *(branch[min(step, len(branch) - 1)] for branch in beside)}
-        ordered = tuple(n for n in lonely if n in members)
-        if ordered not in found and separates(model, path, ordered, output):
-            found.append(ordered)
+        return {name, *(branch[min(step, len(branch) - 1)] for branch in beside)}
+
+    def together(name: str, order: Sequence[str]) -> set[str]:
+        chosen = {name}
+        for other in order:
+            if other in parallel[name] and all(other in parallel[c] for c in chosen):
+                chosen.add(other)
+        return chosen
+
+    for name in lonely:
+        if not parallel[name]:
+            continue
+        tries = (same_step(name), together(name, lonely), together(name, lonely[::-1]))
+        for members in tries:
+            ordered = tuple(n for n in lonely if n in members)
+            if ordered in found:
+                break
+            if flow.separates(starts, {values[n] for n in ordered}, end):
+                found.append(ordered)
+                break
     return found
 
 
@@ -146,72 +188,87 @@ def depends(model: Model, path: Iterable[str], layer: str) -> bool:
     """Whether ``layer`` moves when the tensors of ``path`` move."""
     graph = model.graph
     starts = [tensor_named(graph, name) for name in path]
-    return tensor_named(graph, layer) in _descendants(starts)
+    return tensor_named(graph, layer) in _Flow(graph).descendants(starts)
 
 
-def _reads(node: ir.Node) -> list[ir.Value]:
-    """All tensors that a node reads, those captured by its subgraphs included."""
-    values = [v for v in node.inputs if v is not None]
-    owner = node.graph
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            graphs = [attribute.as_graph()]
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            graphs = list(attribute.as_graphs())
-        else:
-            continue
-        for graph in graphs:
-            for inner in ir.traversal.RecursiveGraphIterator(graph):
-                values.extend(v for v in inner.inputs if v is not None and v.graph is owner)
-            values.extend(v for v in graph.outputs if v.graph is owner)
-    return values
+class _Flow:
+    """What each node reads, gathered once for the many walks through one graph."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        # in topological order
+        self._nodes = [(_outer(node, graph), list(node.outputs)) for node in graph]
+
+    def descendants(
+        self,
+        values: Iterable[ir.Value],
+        stop: Collection[ir.Value] = (),
+        *,
+        floats_only: bool = False,
+    ) -> set[ir.Value]:
+        """``values`` and all that depends on them, not looking beyond ``stop``."""
+        seen = set(values)
+        active = seen - set(stop)
+        for sources, outputs in self._nodes:
+            if not active.isdisjoint(sources):
+                for output in outputs:
+                    if not floats_only or output.dtype is None or is_float(output):
+                        seen.add(output)
+                        if output not in stop:
+                            active.add(output)
+        return seen
+
+    def separates(self, starts: Sequence[ir.Value], members: set[ir.Value], end: ir.Value) -> bool:
+        if end not in members:
+            around = [start for start in starts if start not in members]
+            if end in self.descendants(around, members, floats_only=True):
+                return False
+        return len(members) == 1 or not any(
+            (members - {m}) & self.descendants([m], floats_only=True) for m in members
+        )
 
 
-def _ancestors(values: Iterable[ir.Value], stop: set[ir.Value]) -> set[ir.Value]:
-    seen: set[ir.Value] = set()
-    stack = list(values)
+def _outer(node: ir.Node, graph: ir.Graph) -> list[ir.Value]:
+    """What ``node`` reads of ``graph``, itself or in its subgraphs."""
+    return [value for value in reads(node) if value.graph is graph]
+
+
+def _batch_dims(graph: ir.Graph) -> set[str | int | None]:
+    """What the batch may be called: the leading dimensions of the inputs that are symbolic, or 1
+    where none is.
+    """
+    own = [v for v in graph.inputs if not (v.name or "").startswith(PREFIX)]
+    leading = {shape[0] for v in own if (shape := dims(v))}
+    if all(isinstance(dim, int) for dim in leading):
+        return leading & {1}
+    return {dim for dim in leading if not isinstance(dim, int)}
+
+
+def _has_batch(value: ir.Value, batch: set[str | int | None]) -> bool:
+    """Whether the leading axis may be the batch: surely where it has its name, perhaps where it has
+    another or none. Integers of unknown length are rather positions or shapes.
+    """
+    shape = dims(value)
+    if not shape:
+        return False
+    return shape[0] in batch or (not isinstance(shape[0], int) and is_float(value))
+
+
+def _drop_unneeded(graph: ir.Graph, kept: Collection[str]) -> None:
+    """Remove nodes, initialisers and inputs that no output needs, but for the inputs ``kept``."""
+    needed: set[ir.Value] = set()
+    stack = list(graph.outputs)
     while stack:
         value = stack.pop()
-        if value in seen:
+        if value in needed:
             continue
-        seen.add(value)
+        needed.add(value)
         node = value.producer()
-        if value not in stop and node is not None:
-            stack.extend(_reads(node))
-    return seen
-
-
-def _descendants(
-    values: Iterable[ir.Value], stop: Collection[ir.Value] = (), *, floats_only: bool = False
-) -> set[ir.Value]:
-    """``values`` and all that depends on them, not looking beyond ``stop``."""
-    seen = set(values)
-    if not seen:
-        return seen
-    graph = next(iter(seen)).graph
-    assert graph is not None
-    for node in graph:  # in topological order
-        if any(v in seen and v not in stop for v in _reads(node)):
-            for output in node.outputs:
-                if not floats_only or output.dtype is None or output.dtype in _FLOATS:
-                    seen.add(output)
-    return seen
-
-
-def _batch_carriers(graph: ir.Graph) -> set[ir.Value]:
-    """Tensors that depend on a graph input."""
-    return _descendants([v for v in graph.inputs if not v.is_initializer()])
-
-
-def _has_batch(value: ir.Value) -> bool:
-    """Whether the leading axis is the batch: it is not known as a number."""
-    if value.shape is None:
-        return value.dtype in _FLOATS
-    return len(value.shape) > 0 and not isinstance(value.shape[0], int)
-
-
-def _clear_producers(graph: ir.Graph) -> None:
-    """Inputs of an extracted graph are bare tensors; their types must be known to be fed."""
-    for value in graph.inputs:
-        if value.type is None:
-            value.type = ir.TensorType(ir.DataType.FLOAT)
+        if node is not None:
+            stack.extend(_outer(node, graph))
+    gone = [node for node in graph if not any(value in needed for value in node.outputs)]
+    graph.remove(gone, safe=True)
+    for name, value in list(graph.initializers.items()):
+        if value not in needed:
+            del graph.initializers[name]
+    for value in [v for v in graph.inputs if v not in needed and v.name not in kept]:
+        graph.inputs.remove(value)

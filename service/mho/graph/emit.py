@@ -8,27 +8,38 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from mho.errors import InvalidModel
 from mho.types import Array
 
 PREFIX = "mho/"
 """All tensors that mho adds to a graph begin with this."""
 
+_BOOLEAN = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or"}
+_COUNTING = {"Shape", "Size"}
+
 
 class Emitter:
     """Appends nodes to ``graph``; call ``graph.sort()`` when all are in.
 
-    ``scope`` distinguishes the tensors of several rewrites of one graph; names are made unique.
+    ``scope`` distinguishes the tensors of several rewrites of one graph; names are made unique, in
+    the subgraphs too.
     """
 
     def __init__(self, graph: ir.Graph, scope: str) -> None:
         self.graph = graph
         self.scope = scope
         self._taken = {value.name for value in (*graph.inputs, *graph.initializers.values())}
-        for node in graph:
+        for node in graph.all_nodes():
             self._taken.update(value.name for value in node.outputs)
+        for inner in graph.subgraphs():
+            self._taken.update(
+                value.name for value in (*inner.inputs, *inner.initializers.values())
+            )
         self._counter = 0
 
-    def op(self, op_type: str, *inputs: ir.Value | None, name: str = "", **attributes: Any) -> ir.Value:
+    def op(
+        self, op_type: str, *inputs: ir.Value | None, name: str = "", **attributes: Any
+    ) -> ir.Value:
         """One node with one output, whose tensor is called ``name`` or gets a name of ours."""
         output = ir.Value(name=self._unique(name or f"{PREFIX}{self.scope}/{op_type}"))
         dtype = _output_type(op_type, inputs, attributes)
@@ -40,31 +51,63 @@ class Emitter:
         return output
 
     def constant(self, array: Array | Sequence[int] | float, dtype: Any = None) -> ir.Value:
-        """An initialiser; integers become int64, other numbers float32 unless ``dtype`` says more."""
+        """An initialiser; integers become int64, other numbers float32 unless ``dtype`` says
+        more."""
         data = np.asarray(array, dtype=dtype)
         if dtype is None and data.dtype != np.bool_:
             data = data.astype(np.int64 if data.dtype.kind in "iu" else np.float32)
         name = self._unique(f"{PREFIX}{self.scope}/constant")
         tensor = ir.tensor(data, name=name)
         value = ir.Value(
-            name=name, shape=ir.Shape(data.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+            name=name,
+            shape=ir.Shape(data.shape),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
         )
         self.graph.register_initializer(value)
         return value
 
-    def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]) -> ir.Value:
-        """A new graph input called exactly ``name``."""
-        value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype))
-        self._taken.add(name)
+    def input(
+        self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None] | None
+    ) -> ir.Value:
+        """A new graph input called exactly ``name``; InvalidModel where the model has one
+        already."""
+        self._claim(name)
+        value = ir.Value(name=name, type=ir.TensorType(dtype))
+        value.shape = None if shape is None else ir.Shape(shape)
         self.graph.inputs.append(value)
         return value
 
-    def output(self, value: ir.Value, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]) -> None:
+    def output(
+        self, value: ir.Value, name: str, dtype: ir.DataType, shape: Sequence[int | str | None]
+    ) -> None:
         """Make ``value`` a graph output called exactly ``name``."""
+        self._claim(name)
+        self._taken.discard(name)
         named = self.op("Identity", value, name=name)
         named.shape = ir.Shape(shape)
         named.type = ir.TensorType(dtype)
         self.graph.outputs.append(named)
+
+    def unique(self, name: str) -> str:
+        """``name``, or the like where that is taken; taken from now on."""
+        return self._unique(name)
+
+    def _claim(self, name: str) -> None:
+        """Take ``name`` from the tensor that has it, unless the outside knows it by that name."""
+        if name not in self._taken:
+            self._taken.add(name)
+            return
+        try:
+            holder = tensor_named(self.graph, name)
+        except KeyError:
+            holder = None
+        if holder is None or holder.producer() is None or holder.is_graph_output():
+            raise InvalidModel(
+                f"the model has a tensor called '{name}', a name that mho needs; rename it",
+                subject=name,
+            )
+        holder.name = self._unique(name)
 
     def _unique(self, wanted: str) -> str:
         name = wanted
@@ -78,12 +121,13 @@ class Emitter:
 def _output_type(
     op_type: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any]
 ) -> ir.DataType | None:
-    """The element type of an output: given by a Cast, fixed by the operator, or the first input's."""
+    """The element type of an output: given by a Cast, fixed by the operator, or the first
+    input's."""
     if op_type == "Cast":
         return ir.DataType(attributes["to"])
-    if op_type in ("Equal", "Greater", "Less", "Not", "And", "Or"):
+    if op_type in _BOOLEAN:
         return ir.DataType.BOOL
-    if op_type in ("Shape", "Size"):
+    if op_type in _COUNTING:
         return ir.DataType.INT64
     return inputs[0].dtype if inputs and inputs[0] is not None else None
 
@@ -100,3 +144,9 @@ def tensor_named(graph: ir.Graph, name: str) -> ir.Value:
             if value.name == name:
                 return value
     raise KeyError(name)
+
+
+def replace_uses(value: ir.Value, new: ir.Value) -> None:
+    """Let every node that reads ``value``, in subgraphs too, read ``new``; graph outputs stay."""
+    for user, position in list(value.uses()):
+        user.replace_input_with(position, new)

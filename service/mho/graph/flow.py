@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import onnx_ir as ir
 
 
@@ -9,14 +12,19 @@ def fed_values(graph: ir.Graph) -> set[ir.Value]:
     """The values that depend on a graph input; all others are constant."""
     fed = set(graph.inputs)
     for node in graph:
-        if any(value in fed for value in reads(node)):
+        if any(value in fed for value in each_read(node)):
             fed.update(node.outputs)
     return fed
 
 
 def reads(node: ir.Node) -> list[ir.Value]:
     """What ``node`` reads: its inputs, and what its subgraphs take from outside them."""
-    found = [value for value in node.inputs if value is not None]
+    return list(each_read(node))
+
+
+def each_read(node: ir.Node) -> Iterator[ir.Value]:
+    """``reads`` one by one, for a search that may end early."""
+    yield from (value for value in node.inputs if value is not None)
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH:
             graphs = [attribute.as_graph()]
@@ -26,9 +34,13 @@ def reads(node: ir.Node) -> list[ir.Value]:
             continue
         for graph in graphs:
             for inner in graph.all_nodes():
-                found += [value for value in inner.inputs if value is not None]
-            found += list(graph.outputs)
-    return found
+                yield from (value for value in inner.inputs if value is not None)
+            yield from graph.outputs
+
+
+def reads_one_of(node: ir.Node, values: set[ir.Value]) -> bool:
+    """Whether exactly one of what ``node`` reads is in ``values``."""
+    return len(list(islice((value for value in each_read(node) if value in values), 2))) == 1
 
 
 def named_values(graph: ir.Graph) -> dict[str, ir.Value]:

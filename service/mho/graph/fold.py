@@ -50,7 +50,7 @@ def fold(model: ir.Model) -> int:
     for value in graph.initializers.values():
         tensor = value.const_value
         if tensor is not None and tensor.size <= MAX_ELEMENTS and _numeric(tensor.dtype):
-            array = tensor.numpy()
+            array = tensor.numpy().copy()  # of a file that is mapped
             found[value] = _Partial(array, np.ones(array.shape, dtype=bool))
     count = 0
     for node in list(graph):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from mho.graph.flow import reads
 from mho.graph.model import Model
 
 _UNKNOWN_DIM = 64
@@ -14,14 +15,15 @@ def bytes_per_row(model: Model) -> int:
     """Bytes of activations that are alive at once, at the worst node, for one row of a batch.
 
     Tensors are counted from the node that makes them to the last one that reads them; weights and
-    tensors without a batch are not counted. An estimate: the runtime's own workspace comes on top.
+    tensors without a batch are not counted. An estimate: the runtime's own workspace comes on top,
+    and what is inside subgraphs.
     """
     graph = model.graph
     last_use: dict[ir.Value, int] = {}
     for index, node in enumerate(graph):
-        for value in node.inputs:
-            if value is not None:
-                last_use[value] = index
+        for value in (*node.outputs, *reads(node)):  # what nobody reads ends where it is made
+            last_use[value] = index
+    last_use |= dict.fromkeys(graph.outputs, len(graph))
     ending: dict[int, list[ir.Value]] = {}
     for value, index in last_use.items():
         ending.setdefault(index, []).append(value)
@@ -30,7 +32,7 @@ def bytes_per_row(model: Model) -> int:
     for index, node in enumerate(graph):
         alive += sum(_row_bytes(value) for value in node.outputs)
         peak = max(peak, alive)
-        alive -= sum(_row_bytes(value) for value in ending.get(index, ()))
+        alive -= sum(_row_bytes(value) for value in ending.get(index, ()) if value.graph is graph)
     return max(peak, 1)
 
 
@@ -43,5 +45,5 @@ def _row_bytes(value: ir.Value) -> int:
     count = 1
     for dim in rest:
         count *= dim if isinstance(dim, int) else _UNKNOWN_DIM
-    itemsize = 4 if value.dtype is None or value.dtype == ir.DataType.STRING else value.dtype.itemsize
+    itemsize = 4.0 if value.dtype in (None, ir.DataType.STRING) else value.dtype.itemsize
     return int(count * itemsize)

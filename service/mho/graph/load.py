@@ -15,7 +15,6 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
-from google.protobuf.message import DecodeError
 
 from mho.config import Settings
 from mho.errors import InvalidModel
@@ -23,6 +22,7 @@ from mho.graph import check, convert, external, fold, sniff
 from mho.graph.flow import fed_values
 from mho.graph.messages import elements
 from mho.graph.model import Model
+from mho.graph.unfuse import unfuse
 
 _CHUNK = 1 << 20
 _MAX_MESSAGE = 2**31 - 1
@@ -111,7 +111,7 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)
-    except (DecodeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # protobuf's own error, whose module only the API may know
         missing = sniff.cut_short(data)
         if missing:
             raise InvalidModel(
@@ -153,6 +153,7 @@ def _normalise(model: ir.Model) -> list[str]:
     notes: list[str] = []
     passes.RemoveInitializersFromInputsPass()(model)
     _inline(model)
+    unfuse(model)
     _lift(model)
     try:
         model.graph.sort()

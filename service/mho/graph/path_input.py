@@ -10,7 +10,15 @@ import onnx_ir as ir
 
 from mho.errors import UnknownLayer, Unsupported
 from mho.graph.families import NO_DERIVATIVE, ONLY_SHAPES, QUANTISED
-from mho.graph.flow import dims, fed_values, integer, is_float, named_values, reads
+from mho.graph.flow import (
+    dims,
+    each_read,
+    fed_values,
+    integer,
+    is_float,
+    named_values,
+    reads_one_of,
+)
 from mho.graph.model import Model
 from mho.types import TensorSpec
 
@@ -130,7 +138,7 @@ def _steps(node: ir.Node) -> Iterator[ir.Value]:
         if node.inputs[0] is not None:
             yield node.inputs[0]
         return
-    yield from (value for value in reads(node) if is_float(value))
+    yield from (value for value in each_read(node) if is_float(value))
 
 
 def _leading_to(graph: ir.Graph, target: ir.Value) -> set[ir.Value]:
@@ -170,7 +178,7 @@ def _told(graph: ir.Graph) -> set[ir.Value]:
     """The values that depend on what the inputs hold, and not only on how long they are."""
     told = set(graph.inputs)
     for node in graph:
-        if node.op_type not in ONLY_SHAPES and any(value in told for value in reads(node)):
+        if node.op_type not in ONLY_SHAPES and any(value in told for value in each_read(node)):
             told.update(node.outputs)
     return told
 
@@ -219,7 +227,7 @@ def _with_constants(value: ir.Value, told: set[ir.Value]) -> ir.Value:
         node = consumers.pop()
         if node.op_type != "Add" or dims(node.outputs[0]) != dims(value):
             return value
-        if sum(v in told for v in reads(node)) != 1:
+        if not reads_one_of(node, told):
             return value
         value = node.outputs[0]
 

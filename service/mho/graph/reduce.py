@@ -1,4 +1,5 @@
-"""Activations as graph outputs, reduced over positions inside the graph so that little leaves it."""
+"""Activations as graph outputs, reduced over positions inside the graph so that little leaves
+it."""
 
 from __future__ import annotations
 
@@ -12,18 +13,21 @@ from mho.graph.emit import PREFIX, Emitter, tensor_named
 from mho.graph.model import Model
 
 REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum", "max": "ReduceMax"}
+_AXES_ARE_INPUTS = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18}
+"""The opset from which the axes are an input, and not an attribute."""
 
 
 def activation_output(layer: str) -> str:
-    """Name of the graph output ``(batch, units)``, or of the layer's shape where nothing is reduced."""
+    """Name of the graph output ``(batch, units)``, or of the layer's shape where nothing is
+    reduced."""
     return f"{PREFIX}activation/{layer}"
 
 
 def activations(model: Model, layers: Sequence[Layer], reduction: str | None) -> Model:
-    """``model`` whose only outputs are the activations of ``layers``.
+    """``model`` whose only outputs are the activations of ``layers``, in float32.
 
-    ``reduction`` (``mean``, ``sum``, ``max`` over positions) gives ``(batch, units)``; None keeps the
-    layer's shape.
+    ``reduction`` (``mean``, ``sum``, ``max`` over positions) gives ``(batch, units)``; None keeps
+    the layer's shape.
     """
 
     def rewrite(copy: ir.Model) -> None:
@@ -34,12 +38,12 @@ def activations(model: Model, layers: Sequence[Layer], reduction: str | None) ->
             value = tensor_named(graph, layer.name)
             positions = [i for i in range(1, len(layer.shape)) if i != layer.axis]
             shape: tuple[int | str | None, ...] = layer.shape
+            if value.dtype != ir.DataType.FLOAT:  # first: a sum may not fit a smaller type
+                value = emit.op("Cast", value, to=ir.DataType.FLOAT)
             if reduction is not None:
+                shape = ("N", layer.units)
                 if positions:
                     value = _reduced(emit, value, REDUCTIONS[reduction], positions)
-                shape = ("N", layer.units)
-            if value.dtype != ir.DataType.FLOAT:
-                value = emit.op("Cast", value, to=ir.DataType.FLOAT)
             emit.output(value, activation_output(layer.name), ir.DataType.FLOAT, ("N", *shape[1:]))
         graph.sort()
 
@@ -47,10 +51,6 @@ def activations(model: Model, layers: Sequence[Layer], reduction: str | None) ->
 
 
 def _reduced(emit: Emitter, value: ir.Value, op_type: str, axes: list[int]) -> ir.Value:
-    """Reduce ``axes`` away; the axes are an input in opset 18 and later, for all reductions."""
-    dtype, rank = value.dtype, len(value.shape) if value.shape is not None else None
-    reduced = emit.op(op_type, value, emit.constant(axes), keepdims=0)
-    reduced.dtype = dtype or ir.DataType.FLOAT
-    if rank is not None:
-        reduced.shape = ir.Shape([None] * (rank - len(axes)))
-    return reduced
+    if emit.graph.opset_imports.get("", 18) >= _AXES_ARE_INPUTS[op_type]:
+        return emit.op(op_type, value, emit.constant(axes), keepdims=0)
+    return emit.op(op_type, value, axes=axes, keepdims=0)

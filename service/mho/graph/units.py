@@ -13,7 +13,7 @@ from mho.errors import UnknownLayer
 from mho.evaluation import Layer
 from mho.graph.carry import Carriers, carriers, is_linear
 from mho.graph.families import NESTED, PRODUCTS, RECURRENT
-from mho.graph.flow import dims, is_float, named_values, reads
+from mho.graph.flow import dims, each_read, is_float, named_values, reads_one_of
 from mho.graph.model import Model
 
 _NEVER_FINAL = PRODUCTS | RECURRENT | NESTED | {"Einsum", "Concat"}
@@ -98,7 +98,7 @@ def _chain(value: ir.Value, found: Carriers) -> list[ir.Value]:
             if len(consumers) != 1:
                 break
             node = consumers.pop()
-            if sum(v in found.fed for v in reads(node)) != 1 or is_linear(node, found.fed):
+            if not reads_one_of(node, found.fed) or is_linear(node, found.fed):
                 break
             following = node.outputs[0]
             carried = found.by_value.get(following)
@@ -125,7 +125,7 @@ def _yields_output(node: ir.Node, found: Carriers, position: dict[ir.Node, int])
         following = nodes[at]
         if following.op_type in _NEVER_FINAL or is_linear(following, found.fed):
             return False
-        if any(value in found.fed and value not in mine for value in reads(following)):
+        if any(value in found.fed and value not in mine for value in each_read(following)):
             return False
         mine.update(following.outputs)
         for consumer in {c for v in following.outputs for c in v.consumers()}:

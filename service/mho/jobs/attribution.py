@@ -72,6 +72,11 @@ class Run:
         return f"{mho.__version__}/{self._method.name}/{type(self._state).__name__}"
 
     @property
+    def evaluator(self) -> Any:
+        """What the method asks: one of the protocols of ``mho.evaluation``."""
+        return self._bound.evaluator
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know before the end: why an engine was taken, options without meaning."""
         return (f"engine {self._bound.engine}: {self._bound.why}", *self._bound.notes)

@@ -53,6 +53,7 @@ class Shapley(GameMethod[Any]):
             estimand=f"{estimator.estimand} of V = {self.value}",
             scores=by_layer(evaluator, estimate.values),
             std_error=by_layer(evaluator, estimate.std_error) if estimate.draws else {},
+            interval_factor=estimate.factor,
             evaluations={"coalitions": estimate.evaluations},
             report={
                 "value": self.value,
@@ -64,7 +65,6 @@ class Shapley(GameMethod[Any]):
                     estimate.values.sum() - (estimate.v_full - estimate.v_empty)
                 ),
                 "draws": estimate.draws,
-                "interval": "exact" if not estimate.draws else "95 %, Student, per player",
                 "groups": [p.name for p in evaluator.players] if self.groups else [],
             },
         )

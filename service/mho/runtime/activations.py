@@ -20,7 +20,7 @@ class GraphActivations:
 
     def __init__(self, problem: Problem, reduction: str | None) -> None:
         self._problem = problem
-        _, self._batches = problem.batches(activations(problem.model, problem.layers, reduction))
+        self._batches = problem.batches(activations(problem.model, problem.layers, reduction))
 
     @property
     def layers(self) -> Sequence[Layer]:

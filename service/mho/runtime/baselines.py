@@ -15,13 +15,15 @@ from mho.errors import InvalidData, InvalidOption
 from mho.types import Array, IntArray
 
 _BLUR_SHARE = 0.08
-"""Standard deviation of the blur, as a share of the longer side: shapes go, the mean colours stay."""
+"""Standard deviation of the blur, as a share of the longer side: shapes go, the mean colours
+stay."""
+_MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
 class Starts:
-    """values: path tensor -> ``(starts, ...)``. per_input: start ``i`` belongs to input ``i`` alone;
-    otherwise every input has a path from every start. name: the baseline that was taken."""
+    """values: path tensor -> ``(starts, ...)``. per_input: start ``i`` belongs to input ``i``
+    alone; otherwise every input has a path from every start. name: the baseline that was taken."""
 
     values: Mapping[str, Array]
     per_input: bool
@@ -41,8 +43,8 @@ def starts(
 ) -> Starts:
     """The baseline of ``ends`` (path tensor -> ``(inputs, ...)``).
 
-    ``auto`` is black for images that mho preprocessed, else zero. InvalidOption where the baseline means
-    nothing for such inputs; InvalidData where the file does not fit.
+    ``auto`` is black for images that mho preprocessed, else zero. InvalidOption where the baseline
+    means nothing for such inputs; InvalidData where the file does not fit.
     """
     images = data.preprocess is not None and not embedded
     if file is not None:
@@ -70,8 +72,8 @@ def starts(
         values = {name: _blurred(end, name) for name, end in ends.items()}
         return Starts(values, per_input=True, name=baseline)
     raise InvalidOption(
-        f"baseline is '{baseline}', which is neither auto, black, zero, mean, blurred nor a file that "
-        "exists",
+        f"baseline is '{baseline}', which is neither auto, black, zero, mean, blurred nor a file "
+        "that exists",
         subject="baseline",
     )
 
@@ -81,6 +83,12 @@ def _black(ends: Mapping[str, Array], data: Dataset) -> dict[str, Array]:
     rows_first = data.preprocess.layout == "NCHW"
     values = {}
     for name, end in ends.items():
+        if end.ndim != 4:
+            raise InvalidOption(
+                f"baseline 'black' needs images, but '{name}' has shape {end.shape}; take 'zero' "
+                "or a file",
+                subject="baseline",
+            )
         height, width = end.shape[2:4] if rows_first else end.shape[1:3]
         values[name] = data.preprocess.black(height, width)[None].astype(end.dtype)
     return values
@@ -91,8 +99,8 @@ def _from_file(file: Path, ends: Mapping[str, Array]) -> dict[str, Array]:
     if not isinstance(found, dict):
         if len(ends) != 1:
             raise InvalidData(
-                f"the baseline {file.name} is one array, but the path runs on {', '.join(ends)}; give an "
-                ".npz keyed by these names",
+                f"the baseline {file.name} is one array, but the path runs on {', '.join(ends)}; "
+                "give an .npz keyed by these names",
                 subject="baseline",
             )
         found = dict.fromkeys(ends, found)
@@ -108,12 +116,13 @@ def _from_file(file: Path, ends: Mapping[str, Array]) -> dict[str, Array]:
             array = array[None]
         if array.shape[1:] != end.shape[1:] or len(array) == 0 or array.dtype.kind not in "fiu":
             raise InvalidData(
-                f"the baseline {file.name} holds {array.dtype} {array.shape} for '{name}'; numbers of "
-                f"shape {end.shape[1:]} are needed, or a set {('n', *end.shape[1:])}",
+                f"the baseline {file.name} holds {array.dtype} {array.shape} for '{name}'; numbers "
+                f"of shape {end.shape[1:]} are needed, or a set {('n', *end.shape[1:])}",
                 subject="baseline",
             )
-        check_finite(array, f"the baseline {file.name}")
-        values[name] = array.astype(end.dtype)
+        with np.errstate(over="ignore"):
+            values[name] = array.astype(end.dtype)
+        check_finite(values[name], f"the baseline {file.name} for '{name}' ({end.dtype})")
     lengths = {len(array) for array in values.values()}
     if len(lengths) > 1:
         raise InvalidData(
@@ -124,18 +133,19 @@ def _from_file(file: Path, ends: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _blurred(images: Array, name: str) -> Array:
-    """Each image under a wide Gaussian, edges repeated; up to 4 channels first mean NCHW, else NHWC."""
-    if images.ndim != 4:
+    """Each image under a wide Gaussian, edges repeated; channels are where there are at most
+    four."""
+    if images.ndim != 4 or min(images.shape[1], images.shape[3]) > _MOST_CHANNELS:
         raise InvalidOption(
-            f"baseline 'blurred' needs images, but '{name}' has shape {images.shape}; take 'zero' or "
-            "'mean'",
+            f"baseline 'blurred' needs images of at most {_MOST_CHANNELS} channels, but '{name}' "
+            f"has shape {images.shape}; take 'zero' or 'mean'",
             subject="baseline",
         )
-    axes = (2, 3) if images.shape[1] <= 4 else (1, 2)
+    axes = (2, 3) if images.shape[1] <= _MOST_CHANNELS else (1, 2)
     blurred = images.astype(np.float64)
     deviation = _BLUR_SHARE * max(images.shape[axis] for axis in axes)
     reach = max(1, int(3 * deviation))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(deviation, 1e-6)) ** 2)
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
     taps /= taps.sum()
     for axis in axes:
         padding = [(0, 0)] * 4

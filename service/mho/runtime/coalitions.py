@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mho.errors import InvalidData
 from mho.evaluation import Layer, Player
 from mho.graph.mask import broadcast_shape, mask_input, masked, substitute_input
 from mho.graph.target import SCORES
@@ -17,8 +18,9 @@ from mho.value import Value
 class MaskedCoalitions:
     """A ``CoalitionEvaluator`` on a model with masks.
 
-    players: must not share units. substitutes: layer -> ``(units,)``, the same at every position, or the
-    layer's shape without the batch. judged_by: ``(inputs,)``, the class that the value looks at.
+    players: must not share units. substitutes: layer -> ``(units,)``, the same at every position,
+    or the layer's shape without the batch. judged_by: ``(inputs,)``, the class that the value looks
+    at.
     """
 
     def __init__(
@@ -36,12 +38,12 @@ class MaskedCoalitions:
         self._value = value
         self._judged_by = judged_by
         self._samples = len(problem.data)
-        _, self._batches = problem.batches(masked(problem.model, problem.layers))
+        self._batches = problem.batches(masked(problem.model, problem.layers))
         self._substitutes = {
             substitute_input(layer.name): _shaped(layer, substitutes[layer.name])
             for layer in problem.layers
         }
-        self._member = {layer.name: _owners(layer, self._players) for layer in problem.layers}
+        self._owners = {layer.name: _owners(layer, self._players) for layer in problem.layers}
 
     @property
     def players(self) -> Sequence[Player]:
@@ -57,23 +59,36 @@ class MaskedCoalitions:
         return max(1, self._batches.rows // self._samples)
 
     def values(self, coalitions: BoolArray) -> FloatArray:
-        scores = self.scores(coalitions)
+        """V ``(coalitions,)``. InvalidData where a coalition gives no finite V."""
         count = len(coalitions)
+        if not count:
+            return np.zeros(0)
+        scores = self.scores(coalitions)
         labels = np.tile(self._judged_by, count)
-        worth = self._value.per_sample(scores.reshape(count * self._samples, -1), labels)
-        return worth.reshape(count, self._samples).mean(axis=1)
+        flat = scores.reshape(count * self._samples, -1)
+        worth = self._value.per_sample(flat, labels).reshape(count, self._samples)
+        bad = np.isnan(scores).any(axis=2) | ~np.isfinite(worth)
+        if bad.any():
+            coalition, sample = np.argwhere(bad)[0]
+            removed = int((~coalitions[coalition]).sum())
+            raise InvalidData(
+                f"with {removed} of {len(self._players)} players removed, the model's score of "
+                f"input '{self._problem.data.names[sample]}' is not finite; choose another "
+                "--substitute or --value, or other --layers",
+                subject="substitute",
+            )
+        return np.asarray(worth.mean(axis=1))
 
     def scores(self, coalitions: BoolArray) -> Float32Array:
-        """``(coalitions, samples, classes)``: the scores of every sample under every coalition."""
+        """``(coalitions, samples, classes)``: scores of every sample under every coalition."""
         total = len(coalitions) * self._samples
         masks = {
-            mask_input(name): _mask(coalitions, owners) for name, owners in self._member.items()
+            mask_input(name): _mask(coalitions, owners) for name, owners in self._owners.items()
         }
         data = self._problem.data.inputs
 
         def feeds(a: int, b: int) -> dict[str, Array]:
-            rows = np.arange(a, b)
-            coalition, sample = rows // self._samples, rows % self._samples
+            coalition, sample = np.divmod(np.arange(a, b), self._samples)
             fed: dict[str, Array] = {name: array[sample] for name, array in data.items()}
             fed.update({name: mask[coalition] for name, mask in masks.items()})
             fed.update(self._substitutes)

@@ -1,40 +1,45 @@
 """Straight-line paths by finite differences: works for every operator.
 
-For each interval the head of the model gives the layer at both ends; the tail then runs central chords,
-two rows per unit that moves (``graph/chords.py``). Units that are the same at both ends (a ReLU that stays
-off) get exactly 0 without being run. What passes beside the layer is moved as one block, two more rows,
-so that every interval has a flow to compare with the change of F.
+For each interval the head of the model gives the layer at both ends; the tail then runs central
+chords, two rows per unit that moves (``graph/chords.py``). Units that are the same at both ends (a
+ReLU that stays off) get exactly 0 without being run. What passes beside the layer is moved as one
+block, two more rows, so that every interval has a flow to compare with the change of F.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mho.errors import Unsupported
+from mho.errors import InvalidData, Unsupported
 from mho.evaluation import Cut, Intervals, IntervalSums, Layer, PathGroup
 from mho.graph.chords import (
     BESIDE,
     CHORD,
     INTERVAL,
+    SIDE,
     UNIT,
     chords,
     fixed_input,
     lower_input,
     upper_input,
 )
-from mho.graph.cut import Tail, cut, cuts_among, depends, separates, tail
-from mho.graph.linear import reader
+from mho.graph.cut import Tail, cut, cuts_among, depends, tail
+from mho.graph.linear import Reader, reader
 from mho.graph.model import Model
-from mho.graph.target import TARGET, TARGET_SCORE
+from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
 from mho.runtime.problem import Problem
-from mho.types import Array, FloatArray, IntArray
-
+from mho.types import Array, BoolArray, FloatArray, IntArray
 
 _BATCHES_A_STEP = 4
+_HELD_SHARE = 4
+"""A step's ends of intervals may take this part of the memory budget."""
+_COMPARED = 32
+"""Intervals whose ends are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -68,33 +73,69 @@ class Paths:
 
 @dataclass(frozen=True)
 class _Member:
-    """One layer of a group, with what runs its head and its chords. ``layer.shape`` is the actual one.
+    """One layer of a group, with what runs its chords. ``layer.shape`` is the actual one.
 
     moving: the tensors whose values at both ends the chords need.
-    beside: whether what passes beside the layer is moved too, as one block, to know the whole flow.
+    beside: whether what passes beside the layer is moved too, to know the whole flow.
     """
 
     layer: Layer
     tail: Tail
     moving: tuple[str, ...]
-    head: Batches
     chords: Batches
     beside: bool
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A group in hand. head: gives all that its members read at a point; None where they read no
+    more than the path input. point_bytes: what that takes.
+    """
+
+    members: tuple[_Member, ...]
+    head: Batches | None
+    point_bytes: int
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The tensors at the distinct end points of intervals, and where the ends of each interval are.
+
+    tensors: name -> ``(points, ...)``. lower, upper: ``(intervals,)``, indices of points.
+    """
+
+    tensors: Mapping[str, Array]
+    lower: IntArray
+    upper: IntArray
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+    def differ(self, name: str, kept: tuple[int, ...]) -> BoolArray:
+        """``(intervals, ...)``: whether the tensor moves, anywhere along the axes not ``kept``."""
+        tensor = self.tensors[name]
+        gone = tuple(i for i in range(1, tensor.ndim) if i not in kept)
+        parts = []
+        for start in range(0, max(1, len(self)), _COMPARED):
+            part = slice(start, start + _COMPARED)
+            parts.append((tensor[self.lower[part]] != tensor[self.upper[part]]).any(axis=gone))
+        return np.concatenate(parts)
+
+
 class FiniteDifferencePaths:
-    """A ``PathEvaluator``. Layers that together cut the graph, such as parallel branches, form a group
-    and share their nodes; a layer that belongs to no cut is a group alone."""
+    """A ``PathEvaluator``. Layers that together cut the graph, such as parallel branches, form a
+    group and share their nodes; a layer that belongs to no cut is a group alone.
+    """
 
     def __init__(self, problem: Problem, paths: Paths, *, neurons: bool) -> None:
         self._problem = problem
         self._paths = paths
         self._neurons = neurons
         self._spent = {"forward": 0, "head": 0, "tail": 0}
-        self._whole = problem.batches(paths.model)[1]
+        self._whole = problem.batches(paths.model)
         self._moving = tuple(paths.end)
         self._groups = self._grouped()
-        self._open: tuple[int, tuple[_Member, ...]] | None = None
+        self._open: tuple[int, _Group] | None = None
 
     def _grouped(self) -> tuple[PathGroup, ...]:
         """Every layer in one group; layers through which nothing flows have no cut."""
@@ -103,11 +144,12 @@ class FiniteDifferencePaths:
         for name, layer in layers.items():
             flows = depends(model, self._moving, name) and depends(model, [name], TARGET_SCORE)
             if not flows:
-                found[name] = PathGroup((layer,), ())
+                found[name] = PathGroup((self._actual(layer),), ())
         active = [name for name in layers if name not in found]
         for names in cuts_among(model, self._moving, active, TARGET_SCORE):
             if not any(name in found for name in names):
-                group = PathGroup(tuple(layers[n] for n in names), (Cut(names, complete=True),))
+                cut_made = Cut(names, complete=True)
+                group = PathGroup(tuple(layers[n] for n in names), (cut_made,))
                 found.update(dict.fromkeys(names, group))
         for name in active:
             alone = PathGroup((layers[name],), (Cut((name,), complete=False),))
@@ -131,49 +173,60 @@ class FiniteDifferencePaths:
         return dict(self._spent)
 
     def chunk(self, group: int) -> int:
-        """So many intervals that their chords fill a few batches, if all units move."""
-        members = self._opened(group)
-        pairs = sum(int(np.prod(self._unit_shape(member.layer))) for member in members)
-        return max(1, _BATCHES_A_STEP * min((m.chords.rows for m in members), default=1) // max(1, pairs))
+        """So many intervals that their chords fill a few batches, if all units move, and that what
+        is known of their ends fits the memory."""
+        opened = self._opened(group)
+        pairs = sum(math.prod(self._unit_shape(member.layer)) for member in opened.members)
+        rows = min((member.chords.rows for member in opened.members), default=1)
+        held = self._problem.settings.memory_bytes // (_HELD_SHARE * opened.point_bytes)
+        return max(1, min(_BATCHES_A_STEP * rows // max(1, pairs), held))
 
     def values(self, path: IntArray, alpha: FloatArray) -> FloatArray:
+        """F ``(points,)``. InvalidData where it is not finite."""
         result = np.empty(len(path), dtype=np.float64)
         batches = self._whole.run(len(path), lambda a, b: self._paths.at(path[a:b], alpha[a:b]))
         for start, stop, found in batches:
-            result[start:stop] = found[TARGET_SCORE]
+            result[start:stop] = found[TARGET_SCORE].reshape(stop - start)
         self._spent["forward"] += len(path)
+        bad = ~np.isfinite(result)
+        if bad.any():
+            where = int(np.argmax(bad))
+            name = self._problem.data.names[self._paths.input_of_path[path[where]]]
+            raise InvalidData(
+                f"the score is {result[where]} on the path to input '{name}', at {alpha[where]:g} "
+                "of the way from the baseline; choose another --baseline or --path-input",
+                subject="baseline",
+            )
         return result
 
     def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
-        scores: dict[str, FloatArray] = {}
-        flow = np.zeros((len(intervals), len(self._groups[group].cuts)))
-        for member in self._opened(group):
-            units, beside = self._member_sums(member, intervals)
-            scores[member.layer.name] = units
-            flow += (units.reshape(len(units), -1).sum(axis=1) + beside)[:, None]
-        if not flow.shape[1]:
-            scores = {
-                layer.name: np.zeros((len(intervals), *self._unit_shape(layer)))
-                for layer in self._groups[group].layers
+        made, count = self._groups[group], len(intervals)
+        if not made.cuts:
+            nothing = {
+                layer.name: np.zeros((count, *self._unit_shape(layer))) for layer in made.layers
             }
-        return IntervalSums(scores, flow)
+            return IntervalSums(nothing, np.zeros((count, 0)))
+        scores: dict[str, FloatArray] = {}
+        flow = np.zeros(count)
+        opened = self._opened(group)
+        ends = self._ends(opened, intervals)
+        for member in opened.members:
+            units, beside = self._member_sums(member, ends)
+            scores[member.layer.name] = units
+            flow += units.reshape(count, -1).sum(axis=1) + beside
+        return IntervalSums(scores, np.repeat(flow[:, None], len(made.cuts), axis=1))
 
-    def _member_sums(
-        self, member: _Member, intervals: Intervals
-    ) -> tuple[FloatArray, FloatArray]:
-        """The units' integrals ``(intervals, *units)`` and that of what passes beside ``(intervals,)``."""
-        ends, place_lower, place_upper = _ends(intervals)
-        tensors = self._heads(member, ends)
-        lower = {name: value[place_lower] for name, value in tensors.items()}
-        upper = {name: value[place_upper] for name, value in tensors.items()}
-        interval, unit = self._rows(member, lower, upper)
-        values = self._chords(member, lower, upper, interval, unit)
+    def _member_sums(self, member: _Member, ends: _Ends) -> tuple[FloatArray, FloatArray]:
+        """The units' integrals ``(intervals, *units)`` and that of what passes beside
+        ``(intervals,)``."""
+        interval, unit = self._moved(member, ends)
+        values = self._chords(member, ends, interval, unit)
         shape = self._unit_shape(member.layer)
-        flat = np.zeros((len(intervals), int(np.prod(shape))), dtype=np.float64)
+        flat = np.zeros((len(ends), math.prod(shape)), dtype=np.float64)
         ours = unit != BESIDE
         flat[interval[ours], unit[ours]] = values[ours]
-        beside = np.zeros(len(intervals))
-        np.add.at(beside, interval[~ours], values[~ours])
+        beside = np.zeros(len(ends))
+        beside[interval[~ours]] = values[~ours]
         return flat.reshape(-1, *shape), beside
 
     def _unit_shape(self, layer: Layer) -> tuple[int, ...]:
@@ -181,62 +234,118 @@ class FiniteDifferencePaths:
             return (layer.units,)
         return tuple(d for d in layer.shape[1:] if isinstance(d, int))
 
-    def _opened(self, index: int) -> tuple[_Member, ...]:
+    def _opened(self, index: int) -> _Group:
         """The sessions of one group; we hold those of the last group, the cache keeps more."""
         if self._open is None or self._open[0] != index:
-            group = self._groups[index]
-            alone = not any(cut.complete for cut in group.cuts)
-            members = tuple(self._member(layer, beside=alone) for layer in group.layers if group.cuts)
-            self._open = (index, members)
+            self._open = (index, self._made(self._groups[index]))
         return self._open[1]
 
-    def _member(self, layer: Layer, *, beside: bool) -> _Member:
+    def _made(self, group: PathGroup) -> _Group:
+        """Cut head and tails for ``group``.
+
+        A tensor that a tail reads must have the batch in front. Where the shapes leave it open, a
+        run of the head tells, and the tail is cut elsewhere.
+        """
+        if not group.cuts:
+            return _Group((), None, 1)
+        alone = not any(cut_made.complete for cut_made in group.cuts)
+        unbatched: set[str] = set()
+        while True:
+            tails = [self._tail(layer, unbatched) for layer in group.layers]
+            moving = [
+                tuple(dict.fromkeys((layer.name, found.layer, *found.beside)))
+                for layer, (found, _) in zip(group.layers, tails, strict=True)
+            ]
+            reads = {name for names in moving for name in names}
+            reads |= {name for found, _ in tails for name in found.fixed}
+            head, probe, wrong = self._head(sorted(reads))
+            if not wrong:
+                break
+            for layer in group.layers:
+                if layer.name in wrong:
+                    raise Unsupported(
+                        f"layer '{layer.name}' has not one row for every input; its first "
+                        "dimension must be the batch",
+                        subject=layer.name,
+                    )
+            unbatched |= wrong
+        members = []
+        for layer, (found, linear), names in zip(group.layers, tails, moving, strict=True):
+            actual = replace(layer, shape=("N", *probe[layer.name].shape[1:]))
+            single = self._problem.single
+            graph = chords(found, actual, linear, neurons=self._neurons, one_sided=single)
+            batches = self._problem.batches(graph, copies=2)
+            members.append(_Member(actual, found, names, batches, alone))
+        size = sum(array.nbytes for array in probe.values())
+        return _Group(tuple(members), head, max(1, size))
+
+    def _tail(self, layer: Layer, unbatched: set[str]) -> tuple[Tail, Reader | None]:
         model = self._paths.model
         linear = None if self._neurons else reader(model, layer)
-        found = tail(model, layer.name if linear is None else linear.output, TARGET_SCORE, self._moving)
+        if linear is not None and linear.output in unbatched:
+            linear = None
+        start = layer.name if linear is None else linear.output
+        found = tail(model, start, TARGET_SCORE, self._moving, unbatched=unbatched)
         if found is None:
             raise Unsupported(f"the target does not depend on layer '{layer.name}'")
-        moving = tuple(dict.fromkeys((layer.name, found.layer, *found.beside)))
-        reads = [name for name in (*moving, *found.fixed) if name != TARGET]
-        head = self._problem.batches(cut(model, [*self._moving], reads))[1]
-        point = self._paths.at(np.zeros(1, np.int64), np.ones(1))
-        _, _, probe = next(head.run(1, lambda a, b: {k: v[a:b] for k, v in point.items()}))
-        actual = replace(layer, shape=("N", *probe[layer.name].shape[1:]))
-        graph = chords(found, actual, linear, neurons=self._neurons)
-        return _Member(actual, found, moving, head, self._problem.batches(graph)[1], beside)
+        return found, linear
 
-    def _heads(self, member: _Member, ends: Intervals) -> dict[str, Array]:
-        """All tensors that the tail reads, at the points ``(path, lower)`` of ``ends``."""
-        parts: dict[str, list[Array]] = {}
-        batches = member.head.run(
-            len(ends), lambda a, b: self._paths.at(ends.path[a:b], ends.lower[a:b])
+    def _head(self, reads: list[str]) -> tuple[Batches | None, dict[str, Array], set[str]]:
+        """What computes ``reads``; those tensors at one point; and those that have not a row for
+        every point."""
+        given = {*self._paths.end, *self._paths.fixed}
+        computed = [name for name in reads if name not in given]
+        ends = np.array([0.0, 1.0])
+        point = self._paths.at(np.zeros(1, np.int64), ends[1:])
+        probe = {name: point[name] for name in reads if name in given}
+        if not computed:
+            return None, probe, set()
+        model = cut(self._paths.model, self._moving, computed)
+        session = self._problem.sessions.get(model)
+        found = session.run(point)
+        wrong = {name for name in computed if np.ndim(found[name]) == 0 or len(found[name]) != 1}
+        if not self._problem.single:
+            pair = session.run(self._paths.at(np.zeros(2, np.int64), ends))
+            wrong |= {name for name in computed if np.ndim(pair[name]) == 0 or len(pair[name]) != 2}
+        return self._problem.batches(model), {**probe, **found}, wrong
+
+    def _actual(self, layer: Layer) -> Layer:
+        """``layer`` with the shape that it has, where that is needed and not known."""
+        if not self._neurons or all(isinstance(dim, int) for dim in layer.shape[1:]):
+            return layer
+        _, probe, _ = self._head([layer.name])
+        return replace(layer, shape=("N", *probe[layer.name].shape[1:]))
+
+    def _ends(self, group: _Group, intervals: Intervals) -> _Ends:
+        """All tensors that the tails of ``group`` read, at the distinct ends of ``intervals``."""
+        count = len(intervals)
+        path = np.concatenate([intervals.path, intervals.path])
+        alpha = np.concatenate([intervals.lower, intervals.upper])
+        points, place = np.unique(
+            np.stack([path.astype(np.float64), alpha]), axis=1, return_inverse=True
         )
-        for _, _, found in batches:
-            for name, value in found.items():
-                parts.setdefault(name, []).append(value)
-        self._spent["head"] += len(ends)
-        tensors = {name: np.concatenate(values) for name, values in parts.items()}
-        if TARGET in member.tail.fixed:
-            tensors[TARGET] = self._paths.fixed[TARGET][self._paths.input_of_path[ends.path]]
-        return tensors
+        place = place.reshape(-1)
+        owner, at = points[0].astype(np.int64), points[1]
+        tensors: dict[str, Array] = self._paths.at(owner, at)
+        if group.head is not None:
+            parts: dict[str, list[Array]] = {}
+            for _, _, found in group.head.run(
+                len(at), lambda a, b: self._paths.at(owner[a:b], at[a:b])
+            ):
+                for name, value in found.items():
+                    parts.setdefault(name, []).append(value)
+            tensors |= {name: np.concatenate(values) for name, values in parts.items()}
+            self._spent["head"] += len(at)
+        return _Ends(tensors, place[:count], place[count:])
 
-    def _rows(
-        self, member: _Member, lower: Mapping[str, Array], upper: Mapping[str, Array]
-    ) -> tuple[IntArray, IntArray]:
-        """``(interval, unit)`` of every chord that may differ from 0."""
-        name, axis = member.layer.name, member.layer.axis
-        moved = lower[name] != upper[name]
-        if self._neurons:
-            moved = moved.reshape(len(moved), -1)
-        else:
-            others = tuple(i for i in range(1, moved.ndim) if i != axis)
-            moved = moved.any(axis=others)
+    def _moved(self, member: _Member, ends: _Ends) -> tuple[IntArray, IntArray]:
+        """``(interval, unit)`` of every chord that may differ from 0; ``interval`` ascends."""
+        layer = member.layer
+        kept = tuple(range(1, len(layer.shape))) if self._neurons else (layer.axis,)
+        moved = ends.differ(layer.name, kept).reshape(len(ends), -1)
         interval, unit = np.nonzero(moved)
         if member.beside and member.tail.beside:
-            beside = np.zeros(len(moved), dtype=bool)
-            for tensor in member.tail.beside:
-                differs = lower[tensor] != upper[tensor]
-                beside |= differs.reshape(len(differs), -1).any(axis=1)
+            beside = np.any([ends.differ(name, ()) for name in member.tail.beside], axis=0)
             places = np.nonzero(beside)[0]
             interval = np.concatenate([interval, places])
             unit = np.concatenate([unit, np.full(len(places), BESIDE)])
@@ -245,37 +354,36 @@ class FiniteDifferencePaths:
         return interval.astype(np.int64), unit.astype(np.int64)
 
     def _chords(
-        self,
-        member: _Member,
-        lower: Mapping[str, Array],
-        upper: Mapping[str, Array],
-        interval: IntArray,
-        unit: IntArray,
+        self, member: _Member, ends: _Ends, interval: IntArray, unit: IntArray
     ) -> FloatArray:
         """F after minus F before the middle, ``(pairs,)``; ``interval`` ascends."""
-        values = np.empty(len(interval), dtype=np.float64)
+        values = np.zeros(len(interval), dtype=np.float64)
+        sides = (1.0, -1.0) if self._problem.single else (1.0,)
+        for side in sides:
 
-        def feeds(a: int, b: int) -> dict[str, Array]:
-            first, last = int(interval[a]), int(interval[b - 1]) + 1
-            fed: dict[str, Array] = {INTERVAL: interval[a:b] - first, UNIT: unit[a:b]}
-            for name in member.moving:
-                fed[lower_input(name)] = lower[name][first:last]
-                fed[upper_input(name)] = upper[name][first:last]
-            for name in member.tail.fixed:
-                fed[fixed_input(name)] = lower[name][first:last]
-            return fed
+            def feeds(a: int, b: int, side: float = side) -> dict[str, Array]:
+                first, last = int(interval[a]), int(interval[b - 1]) + 1
+                lower, upper = ends.lower[first:last], ends.upper[first:last]
+                fed: dict[str, Array] = {
+                    INTERVAL: interval[a:b] - first,
+                    UNIT: unit[a:b],
+                    SIDE: np.array(side, dtype=np.float32),
+                }
+                for name in member.moving:
+                    fed[lower_input(name)] = ends.tensors[name][lower]
+                    fed[upper_input(name)] = ends.tensors[name][upper]
+                for name in member.tail.fixed:
+                    fed[fixed_input(name)] = ends.tensors[name][lower]
+                return fed
 
-        for start, stop, found in member.chords.run(len(values), feeds):
-            values[start:stop] = found[CHORD]
+            for start, stop, found in member.chords.run(len(values), feeds):
+                values[start:stop] += side * found[CHORD].reshape(stop - start)
         self._spent["tail"] += 2 * len(values)
+        if not np.isfinite(values).all():
+            bad = int(unit[int(np.argmin(np.isfinite(values)))])
+            raise InvalidData(
+                f"the score is not finite when unit {bad} of layer '{member.layer.name}' is moved "
+                "along the path; leave the layer out, or choose another --baseline",
+                subject=member.layer.name,
+            )
         return values
-
-
-def _ends(intervals: Intervals) -> tuple[Intervals, IntArray, IntArray]:
-    """The distinct end points of ``intervals`` and where each lower and upper end is among them."""
-    path = np.concatenate([intervals.path, intervals.path])
-    alpha = np.concatenate([intervals.lower, intervals.upper])
-    points, place = np.unique(np.stack([path.astype(np.float64), alpha]), axis=1, return_inverse=True)
-    place = place.reshape(-1)
-    distinct = Intervals(points[0].astype(np.int64), points[1], points[1])
-    return distinct, place[: len(intervals)], place[len(intervals) :]

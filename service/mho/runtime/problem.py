@@ -1,20 +1,21 @@
-"""What all evaluators share: a model that yields scores, the data, and the class each input is judged by."""
+"""What all evaluators share: a model that yields scores, the data, and the class each input is
+judged by.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mho.config import Settings
 from mho.data.dataset import Dataset
-from mho.errors import InvalidOption
+from mho.errors import InvalidData, InvalidOption, Unsupported
 from mho.evaluation import Layer
 from mho.graph.model import Model
 from mho.graph.target import SCORES
-from mho.runtime.batches import Batches
-from mho.runtime.session import Session, Sessions
+from mho.runtime.batches import Batches, rows_for
+from mho.runtime.session import Sessions
 from mho.types import Array, Feeds, Float32Array, IntArray
 
 
@@ -29,43 +30,68 @@ class Problem:
     sessions: Sessions
     settings: Settings
 
-    def batches(self, model: Model) -> tuple[Session, Batches]:
-        """A session for ``model``, a rewrite of the problem's own, and what runs rows through it."""
+    def batches(self, model: Model, *, copies: int = 1) -> Batches:
+        """What runs rows through ``model``, a rewrite of the problem's own.
+
+        copies: how many rows inside the graph there are for each of those that are counted.
+        """
         session = self.sessions.get(model)
-        provider = self.sessions.provider.name
-        return session, Batches(session, model, self.settings, provider, single=self.single)
+        if self.single:
+            return Batches(session, 1)
+        rows = rows_for(model, self.settings, self.sessions.provider.name)
+        return Batches(session, max(1, rows // copies))
 
     def outputs(self, model: Model, inputs: Feeds) -> dict[str, Array]:
-        """All outputs of ``model`` for ``inputs`` (graph input -> ``(rows, ...)``), by name."""
+        """All outputs of ``model`` for ``inputs`` (graph input -> ``(rows, ...)``), by name.
+
+        Unsupported where an output has not one row for every input.
+        """
         total = len(next(iter(inputs.values())))
-        _, batches = self.batches(model)
         parts: dict[str, list[Array]] = {}
-        for _, _, found in batches.run(total, lambda a, b: {k: v[a:b] for k, v in inputs.items()}):
+        batches = self.batches(model)
+        for start, stop, found in batches.run(
+            total, lambda a, b: {name: array[a:b] for name, array in inputs.items()}
+        ):
             for name, value in found.items():
+                if np.ndim(value) == 0 or len(value) != stop - start:
+                    raise Unsupported(
+                        f"tensor '{name}' has the shape {list(np.shape(value))} for "
+                        f"{stop - start} inputs; its first dimension must be the batch",
+                        subject=name,
+                    )
                 parts.setdefault(name, []).append(value)
         return {name: np.concatenate(values) for name, values in parts.items()}
 
     def scores(self) -> Float32Array:
-        """``(inputs, classes)`` of the unchanged model."""
-        return self.outputs(self.model, self.data.inputs)[SCORES]
+        """``(inputs, classes)`` of the unchanged model; InvalidData where it gives NaN."""
+        scores = self.outputs(self.model, self.data.inputs)[SCORES]
+        undefined = np.isnan(scores).any(axis=1)
+        if undefined.any():
+            name = self.data.names[int(np.argmax(undefined))]
+            raise InvalidData(
+                f"the model's score is NaN for {int(undefined.sum())} of {len(scores)} inputs, the "
+                f"first is '{name}'; leave them out, or check the preprocessing",
+                subject="inputs",
+            )
+        return scores
 
 
 def judged_by(problem: Problem, target: str) -> IntArray:
-    """``(inputs,)``: the class index of each input for ``target``: an index, ``argmax`` or ``label``.
+    """``(inputs,)``: the class index of each input for ``target``: an index, ``argmax``, ``label``.
 
     InvalidOption where there are no labels, or an index is beyond the classes.
     """
+    if target == "label" and problem.data.labels is None:
+        raise InvalidOption(
+            "target 'label' needs a label for every input; pass --labels", subject="target"
+        )
     scores = problem.scores()
     if target == "argmax":
-        return np.argmax(scores, axis=1).astype(np.int64)
+        return np.asarray(np.argmax(scores, axis=1), dtype=np.int64)
     classes = scores.shape[1]
     if target == "label":
-        labels = problem.data.labels
-        if labels is None:
-            raise InvalidOption(
-                "target 'label' needs a label for every input; pass --labels", subject="target"
-            )
-        return checked_labels(labels, classes)
+        assert problem.data.labels is not None
+        return checked_labels(problem.data.labels, classes)
     try:
         index = int(target)
     except ValueError:
@@ -74,20 +100,20 @@ def judged_by(problem: Problem, target: str) -> IntArray:
         ) from None
     if not 0 <= index < classes:
         raise InvalidOption(
-            f"target is {index}, but the output has the classes 0 to {classes - 1}", subject="target"
+            f"target is {index}, but the output has the classes 0 to {classes - 1}",
+            subject="target",
         )
     return np.full(len(problem.data), index, dtype=np.int64)
 
 
 def checked_labels(labels: IntArray, classes: int) -> IntArray:
-    """``labels`` as they are; InvalidOption where one is no class of the output."""
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        bad = int(labels.max() if labels.max() >= classes else labels.min())
+    """``labels`` as int64; InvalidOption where one is no class of the output."""
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        bad = int(np.argmax(wrong))
         raise InvalidOption(
-            f"the labels go up to {bad}, but the output has the classes 0 to {classes - 1}; give the "
-            "class index of every input",
+            f"the label of input {bad} is {int(labels[bad])}, but the output has the classes 0 to "
+            f"{classes - 1}; give the class index of every input",
             subject="labels",
         )
-    return labels
-
-
+    return labels.astype(np.int64)

@@ -8,15 +8,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-
-import onnxruntime
+from typing import Any
 
 from mho.config import Settings
-from mho.errors import InvalidModel, ResourceExhausted
+from mho.errors import InvalidModel, ResourceExhausted, Unsupported
 from mho.graph.model import Model, save, serialized
-from mho.runtime.provider import Provider, choose, threads
+from mho.runtime.provider import CPU, Provider, choose, threads
 from mho.types import Array, Feeds
 
+_CHUNK = 1 << 22
 _OUT_OF_MEMORY = (
     "Failed to allocate memory",
     "bad allocation",
@@ -33,29 +33,35 @@ class OutOfMemory(ResourceExhausted):
 
 
 class Session:
-    """One loaded graph. ``run`` takes feeds by input name and returns the outputs by name."""
+    """One loaded graph. ``run`` takes feeds by input name, of which it uses those that the graph
+    has, and returns the outputs by name.
+    """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: Any) -> None:
         self._session = session
         self.inputs: tuple[str, ...] = tuple(entry.name for entry in session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(entry.name for entry in session.get_outputs())
 
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, Array]:
-        """Outputs by name. Raises OutOfMemory, or InvalidModel where the graph fails at run time."""
+        """Outputs by name. Raises OutOfMemory, or InvalidModel where the graph fails at run
+        time."""
         names = list(self.outputs if outputs is None else outputs)
+        fed = {name: feeds[name] for name in self.inputs}
         try:
-            values = self._session.run(names, {k: v for k, v in feeds.items() if k in self.inputs})
+            values = self._session.run(names, fed)
         except MemoryError as error:
             raise OutOfMemory("a batch does not fit into memory") from error
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             if any(text in str(error) for text in _OUT_OF_MEMORY):
-                raise OutOfMemory(f"a batch does not fit into memory: {_first_line(error)}") from error
+                raise OutOfMemory(
+                    f"a batch does not fit into memory: {_first_line(error)}"
+                ) from error
             raise InvalidModel(f"the model fails when it is run: {_first_line(error)}") from error
         return dict(zip(names, values, strict=True))
 
 
 class Sessions:
-    """Makes sessions and keeps the last ``settings.session_cache`` of them, keyed by graph content."""
+    """Makes sessions and keeps the last ``settings.session_cache`` of them, by graph content."""
 
     def __init__(self, settings: Settings) -> None:
         self.provider: Provider = choose(settings)
@@ -67,37 +73,62 @@ class Sessions:
     def get(self, model: Model) -> Session:
         """A session for ``model``; InvalidModel where onnxruntime refuses the graph."""
         data = serialized(model.ir)
-        if data is None:
-            with tempfile.TemporaryDirectory(prefix="mho-session-") as folder:
-                path = Path(folder) / "model.onnx"
-                save(model.ir, path)
-                return self._load(str(path))
-        key = hashlib.sha256(data).hexdigest()
+        if data is not None:
+            return self._cached(hashlib.sha256(data).hexdigest(), data)
+        with tempfile.TemporaryDirectory(prefix="mho-session-") as folder:
+            path = Path(folder) / "model.onnx"  # too large for one message
+            save(model.ir, path)
+            return self._cached(_digest(Path(folder)), str(path))
+
+    def _cached(self, key: str, source: bytes | str) -> Session:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        session = self._load(data)
+        session = self._load(source)
         with self._lock:
-            self._kept[key] = session
+            session = self._kept.setdefault(key, session)  # another thread may have been faster
             while len(self._kept) > self._limit:
                 self._kept.popitem(last=False)
         return session
 
     def _load(self, source: bytes | str) -> Session:
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised; the rest is not for our users
         names = [(self.provider.name, dict(self.provider.options))]
-        if self.provider.name != "CPUExecutionProvider":
-            names.append(("CPUExecutionProvider", {}))
+        if self.provider.name != CPU:
+            names.append((CPU, {}))
         try:
-            session = onnxruntime.InferenceSession(source, options, providers=names)
+            session = onnxruntime.InferenceSession(
+                source, options, providers=names, enable_fallback=0
+            )
         except Exception as error:  # as above
-            raise InvalidModel(f"onnxruntime cannot load the model: {_first_line(error)}") from error
+            raise InvalidModel(
+                f"onnxruntime cannot load the model: {_first_line(error)}"
+            ) from error
+        if self.provider.name not in session.get_providers():
+            raise Unsupported(
+                f"{self.provider.name} was lost: onnxruntime loads the model with "
+                f"{', '.join(session.get_providers())} only; check the GPU and its driver, or use "
+                "provider 'cpu'",
+                subject="provider",
+            )
         return Session(session)
 
 
+def _digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                total.update(chunk)
+    return total.hexdigest()
+
+
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
+    text = str(error).strip()
+    return text.splitlines()[0][:400] if text else type(error).__name__
