@@ -22,7 +22,7 @@ RUN python -m venv /opt/mho \
     && /opt/mho/bin/python -m compileall -q /opt/mho/lib
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --create-home mho \
+RUN useradd --uid 10001 --create-home mho \
     && install --directory --owner=mho --mode=0700 /data
 COPY --from=build /opt/mho /opt/mho
 ENV PATH=/opt/mho/bin:$PATH PYTHONUNBUFFERED=1 MHO_DATA_DIR=/data MHO_PORT=50061

@@ -125,18 +125,20 @@ def test_a_truncated_or_foreign_npz_is_named(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf")]
+)
 def test_the_first_number_that_is_not_finite_is_named(
-    value: float, monkeypatch: pytest.MonkeyPatch
+    value: float, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mho.data.arrays._CHUNK", 7)  # so that it lies in a later part
     array = np.zeros((9, 2, 3), np.float32)
     array[7, 1, 2] = array[8, 0, 0] = value
-    with pytest.raises(InvalidData, match=rf"x holds {value} at index \(7, 1, 2\)"):
+    with pytest.raises(InvalidData, match=rf"x holds {word} at index \(7, 1, 2\)"):
         check_finite(array, "x")
     check_finite(array[:7], "x")
     check_finite(np.array(1.0), "x")
-    with pytest.raises(InvalidData, match=rf"{value} at index \(\)"):
+    with pytest.raises(InvalidData, match=rf"{word} at index \(\)"):
         check_finite(np.array(value), "x")
 
 

@@ -32,7 +32,7 @@ def test_a_bad_array_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match=r"of 'baseline' is neither \.npy nor \.npz"):
         attachments.array(path, "baseline")
     np.save(path, np.array([1.0, np.nan]))
-    with pytest.raises(InvalidData, match=r"of 'baseline' holds nan at index \(1,\)"):
+    with pytest.raises(InvalidData, match=r"of 'baseline' holds NaN at index \(1,\)"):
         attachments.array(path, "baseline")
     np.savez(tmp_path / "a.npz", x=np.array([np.inf]))
     with pytest.raises(InvalidData, match=r"array 'x' in .* holds inf"):

@@ -137,7 +137,7 @@ def test_a_model_without_shapes_takes_any_rank(tmp_path: Path) -> None:
         (batch().transpose(0, 2, 3, 1), r"shape \(4, 8, 8, 3\) where the model takes"),
         (batch()[:0], "holds no inputs"),
         (batch().astype(np.uint8), "is uint8 where the model takes float32"),
-        (np.full((1, 3, 8, 8), np.nan, np.float32), r"holds nan at index \(0, 0, 0, 0\)"),
+        (np.full((1, 3, 8, 8), np.nan, np.float32), r"holds NaN at index \(0, 0, 0, 0\)"),
         (np.full((1, 3, 8, 8), 1e39), "holds inf"),
         (np.zeros(4, "<U3"), "only numbers and booleans"),
     ],

@@ -119,7 +119,8 @@ def check_finite(array: Array, name: str) -> None:
         finite = np.isfinite(part)
         if not finite.all():
             index = [int(i) for i in np.unravel_index(int(np.argmin(finite)), finite.shape)]
-            value = part[tuple(index)]
+            number = part[tuple(index)]
+            value = "NaN" if np.isnan(number) else str(number)
             if index:
                 index[0] += start
             raise InvalidData(
