@@ -2,14 +2,16 @@
 
     python benchmarks/overhead.py [--repeats 7] [--threads 2]
 
-1. Coalitions: evaluations per second of the masked model (masks and mean substitutes at every layer of
-   players, a different coalition in every row) against plain onnxruntime running the unmodified model on
-   the same batches. 1.0 would mean that masks cost nothing.
-2. Finite differences: time of conductance over a number of intervals against plain onnxruntime running the
+1. Coalitions: evaluations per second of the masked model (masks and mean substitutes at every layer
+of
+   players, a different coalition in every row) against plain onnxruntime running the unmodified
+   model on the same batches. 1.0 would mean that masks cost nothing.
+2. Finite differences: time of conductance over a number of intervals against plain onnxruntime
+running the
    tail of the model as many times. Below 1.0 the shortcut behind linear operators saves work.
 
-The two sides of every pair run in turn, A B A B; the median of the ratios is given, with the smallest and
-the largest. Uses the example's model, and SqueezeNet where ``../shared/data`` has it.
+The two sides of every pair run in turn, A B A B; the median of the ratios is given, with the
+smallest and the largest. Uses the example's model, and SqueezeNet where ``../shared/data`` has it.
 """
 
 from __future__ import annotations
@@ -72,7 +74,9 @@ def main() -> None:
     given = arguments.parse_args()
     settings = Settings(threads=given.threads, provider="cpu")
     present = [case for case in CASES if case.model.exists()]
-    print("| model | masked layers | rows a batch | masked / plain evaluations per second | range |")
+    print(
+        "| model | masked layers | rows a batch | masked / plain evaluations per second | range |"
+    )
     print("|---|---|---|---|---|")
     for case in present:
         print(coalitions(case, settings, given.repeats))
@@ -112,7 +116,9 @@ def differences(case: Case, layer: str, settings: Settings, repeats: int) -> str
     """One row of the second table."""
     with _data(case, 1) as (inputs, _):
         run = open_run(
-            Task("conductance", {"layers": [layer]}, case.model, Source(inputs), cost_accepted=True),
+            Task(
+                "conductance", {"layers": [layer]}, case.model, Source(inputs), cost_accepted=True
+            ),
             settings,
         )
         evaluator: PathEvaluator = run.evaluator

@@ -1,12 +1,14 @@
 """The demonstration: find the filters that a model was misled by, over gRPC, and judge the finding.
 
-The model in ``shapes/`` tells shapes apart, and in training a corner mark went with one of them; on test
-pictures, where the mark says nothing, it is often wrong. This script
+The model in ``shapes/`` tells shapes apart, and in training a corner mark went with one of them; on
+test pictures, where the mark says nothing, it is often wrong. This script
 
 1. starts ``mho serve`` on a free loopback port and uploads the model and pictures,
 2. runs conductance: which filters made the model say "star", for pictures that carry the mark,
-3. runs Neuron Shapley: what each filter contributes to the model's score on one set of test pictures,
-4. removes the filters with the worst values, and measures the accuracy on *another* set of pictures,
+3. runs Neuron Shapley: what each filter contributes to the model's score on one set of test
+pictures,
+4. removes the filters with the worst values, and measures the accuracy on *another* set of
+pictures,
    beside random filters removed,
 
 and leaves every result, with its pictures, in ``demo-out/``.
@@ -26,10 +28,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from mho_client import Client, Job, Result
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from mho_client import Client, Job, Result
 
 SHAPES = Path(__file__).resolve().parent / "shapes"
 sys.path.insert(0, str(SHAPES))
@@ -44,7 +47,8 @@ CONSOLE = Console(highlight=False)
 
 
 def main() -> int:
-    """Run the demonstration; 0 if removing the worst filters raised the accuracy on other pictures."""
+    """Run the demonstration; 0 if removing the worst filters raised the accuracy on other
+    pictures."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--out", type=Path, default=Path("demo-out"), help="default demo-out")
     out = arguments.parse_args().out
@@ -56,7 +60,9 @@ def main() -> int:
         drawings(folder)
         with server(folder / "server") as address, Client(address) as client:
             raised = investigate(client, folder, out)
-    CONSOLE.print(f"\npictures and figures: {out}/*/index.html   ({time.monotonic() - began:.0f} s)")
+    CONSOLE.print(
+        f"\npictures and figures: {out}/*/index.html   ({time.monotonic() - began:.0f} s)"
+    )
     return 0 if raised else 1
 
 
@@ -115,7 +121,8 @@ def investigate(client: Client, folder: Path, out: Path) -> bool:
         layers=FILTERS,
         value="accuracy",
         scores=out / "shapley",
-        evaluations=1 + 12 * 10,  # ten points on the curves of the worst, the best, ten random orders
+        evaluations=1
+        + 12 * 10,  # ten points on the curves of the worst, the best, ten random orders
         seed=SEED,
     )
     return judged(finished(ablation, "ablation", out / "ablation"))

@@ -1,7 +1,7 @@
 """F(x) = g(h(x)) as plain functions: path methods are tested on these without a model.
 
-``Composition`` is a ``PathEvaluator`` that differentiates by central chords along each unit's own step, in
-float64; one layer, whose units are the components of h.
+``Composition`` is a ``PathEvaluator`` that differentiates by central chords along each unit's own
+step, in float64; one layer, whose units are the components of h.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from mho.types import FloatArray, IntArray
 
 @dataclass
 class Composition:
-    """h: ``(inputs,)`` -> ``(units,)``; g: ``(units,)`` -> number; one path from ``start`` to ``end``."""
+    """h: ``(inputs,)`` -> ``(units,)``; g: ``(units,)`` -> number; one path from ``start`` to
+    ``end``."""
 
     h: Callable[[FloatArray], FloatArray]
     g: Callable[[FloatArray], float]
@@ -67,8 +68,8 @@ class Composition:
 
 
 def conductance_by_riemann(model: Composition, steps: int = 20_000) -> FloatArray:
-    """Eq. 3 as the paper writes it: gradients of g by small differences at the middle of each of many
-    small steps, times the change of each unit over the step."""
+    """Eq. 3 as the paper writes it: gradients of g by small differences at the middle of each of
+    many small steps, times the change of each unit over the step."""
     total = np.zeros(len(model.hidden(1.0)))
     for k in range(steps):
         before, after = model.hidden(k / steps), model.hidden((k + 1) / steps)

@@ -19,7 +19,8 @@ PREPROCESS = FOLDER / "preprocess.yaml"
 def drawing_module() -> ModuleType:
     """``examples/shapes/draw.py``, which belongs to no package."""
     spec = importlib.util.spec_from_file_location("shapes_draw", FOLDER / "draw.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -27,7 +28,8 @@ def drawing_module() -> ModuleType:
 
 
 def inputs(folder: Path, count: int, seed: int = 5) -> tuple[Path, Path]:
-    """``count`` pictures as the model's own arrays, and their labels, as .npy files in ``folder``."""
+    """``count`` pictures as the model's own arrays, and their labels, as .npy files in
+    ``folder``."""
     drawn = drawing_module().draw(count, seed, "shuffled")
     pixels = drawn.images.astype(np.float32).transpose(0, 3, 1, 2)
     np.save(folder / "inputs.npy", (pixels / 255 - 0.5) / 0.5)

@@ -14,8 +14,8 @@ from mho.jobs.control import Control
 def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain. ``on_ready`` is told the port.
 
-    InvalidOption where the address cannot be had; FailedPrecondition where another server uses the data
-    folder.
+    InvalidOption where the address cannot be had; FailedPrecondition where another server uses the
+    data folder.
     """
     logging.basicConfig(
         stream=sys.stderr,

@@ -1,4 +1,5 @@
-"""Settings: defaults, then a YAML file, then the environment (``MHO_<NAME>``), into one frozen object."""
+"""Settings: defaults, then a YAML file, then the environment (``MHO_<NAME>``), into one frozen
+object."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Settings:
 
     # how models are run
     provider: str = "auto"
-    """``auto`` (CUDA where present, else CPU), ``cuda`` or ``cpu``; what is asked for must be there."""
+    """``auto`` (CUDA where present, else CPU), ``cuda`` or ``cpu``; what is asked for must be
+    there."""
     threads: int = 0
     """Threads of one session; 0 means the cores this process may use, shared among the workers."""
     memory_bytes: int = 1024 * _MIB

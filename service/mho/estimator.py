@@ -1,7 +1,7 @@
 """What an estimator of semivalues is: draws coalitions, asks the game for V, says how sure it is.
 
-To add one: put a file in ``estimators/`` with one subclass of ``Estimator``; the tests play it against
-exact values and count how often its intervals cover them.
+To add one: put a file in ``estimators/`` with one subclass of ``Estimator``; the tests play it
+against exact values and count how often its intervals cover them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ StateT = TypeVar("StateT")
 
 @dataclass(frozen=True)
 class Estimate:
-    """values, std_error: ``(players,)``. factor: standard errors to each side of a value that make its 95 %
-    confidence interval.
+    """values, std_error: ``(players,)``. factor: standard errors to each side of a value that make
+    its 95 % confidence interval.
 
-    v_full, v_empty: V of all players and of none. evaluations: of V over the data. draws: independent
-    samples behind each value; 0 where the values are exact.
+    v_full, v_empty: V of all players and of none. evaluations: of V over the data. draws:
+    independent samples behind each value; 0 where the values are exact.
     """
 
     values: FloatArray
@@ -57,7 +57,8 @@ class Estimator(ABC, Generic[StateT]):
 
     @abstractmethod
     def init(self, game: CoalitionEvaluator, *, evaluations: int, seed: int) -> StateT:
-        """Begin; InvalidOption where the estimator cannot serve so many players or so few evaluations.
+        """Begin; InvalidOption where the estimator cannot serve so many players or so few
+        evaluations.
 
         ``evaluations`` 0 stands for the estimator's own default.
         """

@@ -1,9 +1,9 @@
 """All that a method may ask of a model.
 
-A method never sees a graph or a session. It is handed one of the small protocols below, already bound
-to a model, a data set, a target and a choice of layers, and asks for numbers. So methods are tested on
-table games and closed-form functions, and whatever runs the model (finite differences or a gradient
-graph, a CPU, a GPU or a cluster) can be changed without touching them.
+A method never sees a graph or a session. It is handed one of the small protocols below, already
+bound to a model, a data set, a target and a choice of layers, and asks for numbers. So methods are
+tested on table games and closed-form functions, and whatever runs the model (finite differences or
+a gradient graph, a CPU, a GPU or a cluster) can be changed without touching them.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Cut:
 
     ``layers`` are the layers whose units are scored. ``complete`` says that nothing passes beside
     them, so that their scores must add up to F(x) - F(x'). Otherwise the evaluator adds what passes
-    beside them to the flow, which then steers the refinement, and completeness does not apply to the
-    layers alone.
+    beside them to the flow, which then steers the refinement, and completeness does not apply to
+    the layers alone.
     """
 
     layers: tuple[str, ...]
@@ -121,7 +121,8 @@ class ActivationEvaluator(Protocol):
 
 @runtime_checkable
 class PathEvaluator(Protocol):
-    """Evaluates straight-line paths from baseline to input, one for every (input, baseline) pair."""
+    """Evaluates straight-line paths from baseline to input, one for every (input, baseline)
+    pair."""
 
     @property
     def groups(self) -> Sequence[PathGroup]: ...
@@ -144,7 +145,8 @@ class PathEvaluator(Protocol):
 
     @property
     def spent(self) -> Mapping[str, int]:
-        """What was evaluated since the evaluator was made, e.g. ``{"forward": 12, "tail": 960}``."""
+        """What was evaluated since the evaluator was made, e.g. ``{"forward": 12, "tail":
+        960}``."""
 
 
 @runtime_checkable
@@ -160,7 +162,8 @@ class CoalitionEvaluator(Protocol):
 
     @property
     def ranking(self) -> FloatArray | None:
-        """``(players,)``: scores given from outside, by which the players are ranked; None without."""
+        """``(players,)``: scores given from outside, by which the players are ranked; None
+        without."""
 
     def values(self, coalitions: BoolArray) -> FloatArray:
         """``(coalitions, players)`` bool, True where kept -> V ``(coalitions,)``."""

@@ -7,7 +7,8 @@ from statistics import NormalDist
 
 
 def student_factor(draws: int, confidence: float = 0.95) -> float:
-    """Half-width of the two-sided interval in standard errors: the Student quantile for ``draws`` - 1.
+    """Half-width of the two-sided interval in standard errors: the Student quantile for ``draws`` -
+    1.
 
     Exact for 2 and 3 draws, beyond that Hill's expansion (relative error below 0.5 %). Infinite for
     fewer than 2 draws, where nothing is known of the spread.
@@ -27,4 +28,4 @@ def student_factor(draws: int, confidence: float = 0.95) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return z + sum(term / freedom ** (i + 1) for i, term in enumerate(terms))
+    return z + math.fsum(term / freedom ** (i + 1) for i, term in enumerate(terms))

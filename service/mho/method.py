@@ -1,19 +1,20 @@
 """What an attribution method is: options, and ``init -> step -> done -> result`` on explicit state.
 
-A method object *is* its options: a frozen dataclass whose fields, declared with ``option``, become the
-flags of the command line, the fields of the API's messages and the rows of the docs. The worker owns the
-loop::
+A method object *is* its options: a frozen dataclass whose fields, declared with ``option``, become
+the flags of the command line, the fields of the API's messages and the rows of the docs. The worker
+owns the loop::
 
     state = method.init(evaluator)
     while not method.done(state):
         state = method.step(state, evaluator)
     result = method.result(state, evaluator)
 
-so that progress, cancellation, deadlines, checkpoints and resuming are written once. A step is a bounded
-piece of work (well under a second where the model allows it) and must not change the state it was given.
+so that progress, cancellation, deadlines, checkpoints and resuming are written once. A step is a
+bounded piece of work (well under a second where the model allows it) and must not change the state
+it was given.
 
-To add one: put a file in ``methods/`` with one subclass of ``Method`` and a test that compares it with a
-slow, paper-like version.
+To add one: put a file in ``methods/`` with one subclass of ``Method`` and a test that compares it
+with a slow, paper-like version.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ EvaluatorT = TypeVar("EvaluatorT", ActivationEvaluator, PathEvaluator, Coalition
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: ``done`` of ``total`` in ``unit``; the total may grow while a path is refined."""
+    """How far a run is: ``done`` of ``total`` in ``unit``; the total may grow while a path is
+    refined."""
 
     done: float
     total: float
@@ -51,7 +53,8 @@ class Option:
     """What users are told of one option, and what is checked. Held in a dataclass field's metadata.
 
     choices: the keywords that may be written; empty means any value of the type.
-    file: what kind of file may be named instead of a keyword: ``array`` (.npy, .npz), ``data`` (like
+    file: what kind of file may be named instead of a keyword: ``array`` (.npy, .npz), ``data``
+    (like
         ``--inputs``), ``groups`` (.json, .yaml), ``scores`` (a scores.npz or its folder), or none.
     free: besides the keywords any text is allowed (a tensor's name, a class index).
     """
@@ -95,12 +98,18 @@ class Method(ABC, Generic[StateT, EvaluatorT]):
         free=True,
         metavar="INT|argmax|label",
     )
-    output: str = option("", "graph output to attribute; default the first", free=True, metavar="NAME")
+    output: str = option(
+        "", "graph output to attribute; default the first", free=True, metavar="NAME"
+    )
     score: str = option(
-        "logit", "score of the target before (logit) or after softmax", choices=("logit", "probability")
+        "logit",
+        "score of the target before (logit) or after softmax",
+        choices=("logit", "probability"),
     )
     granularity: str = option(
-        "channel", "score channels (positions reduced) or every neuron", choices=("channel", "neuron")
+        "channel",
+        "score channels (positions reduced) or every neuron",
+        choices=("channel", "neuron"),
     )
     engine: str = option(
         "auto",
@@ -119,8 +128,8 @@ class Method(ABC, Generic[StateT, EvaluatorT]):
     )
     baseline: str = option(
         "auto",
-        "where the path starts; auto is black for images preprocessed by mho, otherwise zero; a FILE "
-        "may hold a set, over which the scores are averaged",
+        "where the path starts; auto is black for images preprocessed by mho, otherwise zero; a "
+        "FILE may hold a set, over which the scores are averaged",
         choices=("auto", "black", "zero", "mean", "blurred"),
         file="array",
     )
@@ -161,7 +170,8 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
     )
     substitute: str = option(
         "mean",
-        "what a removed unit is replaced by: its mean over the reference, zero, or values from a FILE",
+        "what a removed unit is replaced by: its mean over the reference, zero, or values "
+        "from a FILE",
         choices=("mean", "zero"),
         file="array",
     )
@@ -179,16 +189,15 @@ def options_of(kind: type[Any]) -> Iterator[tuple[Field[Any], Option]]:
 
 
 def build(kind: type[Any], values: Mapping[str, JSON]) -> Any:
-    """A ``kind`` with the given options; InvalidOption for unknown names and values out of range."""
+    """A ``kind`` with the given options; InvalidOption for unknown names and values out of
+    range."""
     known = {entry.name: (entry, described) for entry, described in options_of(kind)}
     for name in values:
         if name not in known:
             raise InvalidOption(
                 f"{kind.name} has no option '{name}'; it has {', '.join(known)}", subject=name
             )
-    checked = {
-        name: _checked(name, *known[name], value) for name, value in values.items()
-    }
+    checked = {name: _checked(name, *known[name], value) for name, value in values.items()}
     return kind(**checked)
 
 
@@ -196,14 +205,20 @@ def _checked(name: str, entry: Field[Any], described: Option, value: JSON) -> An
     default = entry.default if entry.default is not MISSING else None
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-            raise InvalidOption(f"option '{name}' takes a list of names, not {value!r}", subject=name)
+            raise InvalidOption(
+                f"option '{name}' takes a list of names, not {value!r}", subject=name
+            )
         return tuple(value)
     if isinstance(default, str):
         if isinstance(value, int) and not isinstance(value, bool) and described.free:
             value = str(value)
         if not isinstance(value, str):
             raise InvalidOption(f"option '{name}' takes a text, not {value!r}", subject=name)
-        if described.choices and not (described.free or described.file) and value not in described.choices:
+        if (
+            described.choices
+            and not (described.free or described.file)
+            and value not in described.choices
+        ):
             raise InvalidOption(
                 f"option '{name}' is '{value}'; choose one of {', '.join(described.choices)}",
                 subject=name,
@@ -220,4 +235,4 @@ def _checked(name: str, entry: Field[Any], described: Option, value: JSON) -> An
             + (f"between {low:g} and {high:g}" if high is not None else f"at or above {low:g}"),
             subject=name,
         )
-    return type(default)(value)
+    return int(value) if isinstance(default, int) else float(value)

@@ -1,7 +1,8 @@
 """Finds the entries of an extension folder (``methods``, ``values``, ``estimators``).
 
-A plural folder holds extensions only, one file each; the singular module beside it is their contract.
-An entry is a class defined in a file of the folder that subclasses the contract and has a ``name``.
+A plural folder holds extensions only, one file each; the singular module beside it is their
+contract. An entry is a class defined in a file of the folder that subclasses the contract and has a
+``name``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -18,7 +18,6 @@ from mho.errors import InvalidOption
 Entry = TypeVar("Entry")
 
 
-@cache
 def _scan(package: str, contract: type[Any]) -> dict[str, type[Any]]:
     folder: ModuleType = importlib.import_module(package)
     found: dict[str, type[Any]] = {}

@@ -16,9 +16,11 @@ from mho.types import JSON, FloatArray
 class Completeness:
     """How well the scores of one cut add up to F(x) - F(x').
 
-    layers: the cut. difference: ``(inputs,)`` F(x) - F(x'). total: ``(inputs,)`` the sum of the scores.
+    layers: the cut. difference: ``(inputs,)`` F(x) - F(x'). total: ``(inputs,)`` the sum of the
+    scores.
     floor: ``(inputs,)`` what |difference| is not taken to be smaller than.
-    gap: ``(inputs,)`` sum of the intervals' absolute gaps over ``max(|difference|, floor)``. The sum
+    gap: ``(inputs,)`` sum of the intervals' absolute gaps over ``max(|difference|, floor)``. The
+    sum
         cannot hide gaps of opposite sign; the signed gap is ``total - difference``.
     """
 
@@ -33,12 +35,14 @@ class Completeness:
 class Result:
     """What a method returns.
 
-    scores: layer name -> ``(units,)`` for a value over the data set, ``(inputs, units)`` for scores per
+    scores: layer name -> ``(units,)`` for a value over the data set, ``(inputs, units)`` for scores
+    per
         input, ``(inputs, *shape[1:])`` at neuron granularity; ``groups`` -> ``(groups,)`` where the
         players are groups.
     std_error: layer name -> standard error of the scores, same shape, where the method has one.
     interval_factor: standard errors to each side of a score that make its 95 % interval.
-    curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis, which
+    curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis,
+    which
         is the curve named ``removed``.
     completeness: one entry per cut, for path methods.
     estimand: what the scores estimate, in words.

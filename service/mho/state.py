@@ -1,8 +1,8 @@
 """The explicit state of a method, and its way to plain arrays and back.
 
-A state is a dataclass whose fields are NumPy arrays, numbers, booleans, strings, mappings from names to
-arrays, or further such dataclasses. Whatever a method needs to go on is in it, so that a job that was
-killed and resumed from ``pack(state)`` gives the same arrays as one that was not.
+A state is a dataclass whose fields are NumPy arrays, numbers, booleans, strings, mappings from
+names to arrays, or further such dataclasses. Whatever a method needs to go on is in it, so that a
+job that was killed and resumed from ``pack(state)`` gives the same arrays as one that was not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _SEPARATOR = "\x1f"  # cannot occur in a field's name and is not met in tensor n
 
 
 def pack(state: Any) -> dict[str, Array]:
-    """Field path -> array, for every field of ``state``; TypeError for a field that cannot be kept."""
+    """Field path -> array, for every field of ``state``; TypeError for a field that cannot be
+    kept."""
     arrays: dict[str, Array] = {}
     for entry in fields(state):
         value = getattr(state, entry.name)

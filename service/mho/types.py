@@ -33,7 +33,8 @@ Feeds = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph input or output: NumPy dtype name, and shape with None or a name where it is not fixed."""
+    """A graph input or output: NumPy dtype name, and shape with None or a name where it is not
+    fixed."""
 
     name: str
     dtype: str

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shapes
-from mho_client import Client, MhoClientError
 
+import shapes
 from mho.cli import main
+from mho_client import Client, MhoClientError
 
 ENVIRONMENT = {
     **os.environ,
@@ -69,15 +69,14 @@ def test_a_killed_server_loses_nothing(
         server.stdout.close()  # type: ignore[union-attr]
     monkeypatch.setenv("MHO_THREADS", "1")
     monkeypatch.setenv("MHO_PROVIDER", "cpu")
-    line = ["run", "shapley", shapes.MODEL, "--inputs", inputs, "--labels", labels, "--out", tmp_path / "local",
+    line = ["run", "shapley", shapes.MODEL, "--inputs", inputs, "--labels", labels,
+            "--out", tmp_path / "local",
             "--layers", *options["layers"], "--value", "cross_entropy", "--evaluations", 400]  # type: ignore[misc]  # fmt: skip
     assert main([str(word) for word in line]) == 0
     with np.load(tmp_path / "local" / "scores.npz") as undisturbed:
         for layer in options["layers"]:  # type: ignore[attr-defined]
             np.testing.assert_array_equal(found.scores[layer], undisturbed[layer])
-            np.testing.assert_array_equal(
-                found.std_error[layer], undisturbed[f"{layer}/std_error"]
-            )
+            np.testing.assert_array_equal(found.std_error[layer], undisturbed[f"{layer}/std_error"])
 
 
 def test_workers_die_with_their_server(tmp_path: Path) -> None:

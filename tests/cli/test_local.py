@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import shapes
 
+import shapes
 from mho.cli import main
 from mho.method import Method, options_of
 from mho.registry import entries
 
-METHODS = entries("mho.methods", Method)  # type: ignore[type-abstract]
+METHODS = entries("mho.methods", Method)
+FILES = ["--inputs", "x", "--out", "o"]
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 
 
@@ -101,7 +102,20 @@ def test_run_writes_the_result_and_prints_the_top_units(
 def test_arrays_without_a_spec_start_at_zero(tmp_path: Path) -> None:
     inputs, _ = shapes.inputs(tmp_path, 2)
     out = tmp_path / "out"
-    assert mho("run", "conductance", shapes.MODEL, "--inputs", inputs, "--layers", "dense1", "--out", out) == 0
+    assert (
+        mho(
+            "run",
+            "conductance",
+            shapes.MODEL,
+            "--inputs",
+            inputs,
+            "--layers",
+            "dense1",
+            "--out",
+            out,
+        )
+        == 0
+    )
     assert json.loads((out / "result.json").read_text())["report"]["baseline"] == "zero"
 
 
@@ -111,8 +125,10 @@ def test_every_flag_of_every_method_is_understood(tmp_path: Path) -> None:
 
     for name, kind in METHODS.items():
         for entry, described in options_of(kind):
-            text = str(entry.default) if isinstance(entry.default, (int, float)) else (
-                described.choices[0] if described.choices else "x"
+            text = (
+                str(entry.default)
+                if isinstance(entry.default, (int, float))
+                else (described.choices[0] if described.choices else "x")
             )
             flag = "--" + entry.name.replace("_", "-")
             line = ["run", name, "m.onnx", "--inputs", "x.npy", "--out", "o", flag, text]
@@ -134,10 +150,19 @@ def _missing(folder: Path) -> list[Any]:
 
 
 def _run(*more: Any) -> Callable[[Path], list[Any]]:
-    return lambda folder: ["run", *more[:1], shapes.MODEL, "--inputs", folder / "inputs.npy", *more[1:]]
+    return lambda folder: [
+        "run",
+        *more[:1],
+        shapes.MODEL,
+        "--inputs",
+        folder / "inputs.npy",
+        *more[1:],
+    ]
 
 
-def _array(values: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Callable[[Path], list[Any]]:
+def _array(
+    values: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+) -> Callable[[Path], list[Any]]:
     def arrange(folder: Path) -> list[Any]:
         np.save(folder / "changed.npy", values(np.load(folder / "inputs.npy")))
         return ["run", "activation", shapes.MODEL, "--inputs", folder / "changed.npy"]
@@ -148,7 +173,8 @@ def _array(values: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Ca
 def _short_labels(folder: Path) -> list[Any]:
     np.save(folder / "short.npy", np.zeros(1, dtype=np.int64))
     return [
-        "run", "shapley", shapes.MODEL, "--inputs", folder / "inputs.npy", "--labels", folder / "short.npy",
+        "run", "shapley", shapes.MODEL, "--inputs", folder / "inputs.npy",
+        "--labels", folder / "short.npy",
     ]  # fmt: skip
 
 
@@ -156,7 +182,8 @@ def _no_image(folder: Path) -> list[Any]:
     (folder / "images").mkdir()
     (folder / "images" / "a.png").write_bytes(b"not a picture")
     return [
-        "run", "activation", shapes.MODEL, "--inputs", folder / "images", "--preprocess", shapes.PREPROCESS,
+        "run", "activation", shapes.MODEL, "--inputs", folder / "images",
+        "--preprocess", shapes.PREPROCESS,
     ]  # fmt: skip
 
 
@@ -211,9 +238,9 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (["run", "conductance", "m.onnx", "--inputs", "x", "--out", "o", "--colour", "red"], ["--colour"]),
+        (["run", "conductance", "m.onnx", *FILES, "--colour", "red"], ["--colour"]),
         (["run", "divination", "m.onnx"], ["divination", "conductance"]),
-        (["run", "shapley", "m.onnx", "--inputs", "x", "--out", "o", "--evaluations", "many"], ["'many'", "whole number"]),
+        (["run", "shapley", "m.onnx", *FILES, "--evaluations", "many"], ["'many'", "whole number"]),
         (["run", "shapley", "m.onnx", "--out", "o"], ["--inputs"]),
         ([], ["COMMAND"]),
     ],
@@ -236,7 +263,9 @@ def test_a_folder_with_other_things_is_not_touched(
     inputs, _ = shapes.inputs(tmp_path, 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("precious")
-    assert mho("run", "activation", shapes.MODEL, "--inputs", inputs, "--out", tmp_path / "out") == 2
+    assert (
+        mho("run", "activation", shapes.MODEL, "--inputs", inputs, "--out", tmp_path / "out") == 2
+    )
     assert "thesis.tex" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
@@ -248,7 +277,17 @@ def test_the_cost_limit_asks_for_fewer_layers_or_yes(
     monkeypatch.setenv("MHO_COST_LIMIT_SECONDS", "0.001")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     inputs, labels = shapes.inputs(tmp_path, 8)
-    line = ["run", "shapley", shapes.MODEL, "--inputs", inputs, "--labels", labels, "--out", tmp_path / "out"]
+    line = [
+        "run",
+        "shapley",
+        shapes.MODEL,
+        "--inputs",
+        inputs,
+        "--labels",
+        labels,
+        "--out",
+        tmp_path / "out",
+    ]
     assert mho(*line, "--evaluations", 400) == 2
     text = capsys.readouterr().err
     assert "estimated to take" in text

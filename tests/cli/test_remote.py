@@ -1,4 +1,5 @@
-"""``mho submit``, ``watch``, ``fetch``, ``cancel`` and ``list`` against ``mho serve``, as processes."""
+"""``mho submit``, ``watch``, ``fetch``, ``cancel`` and ``list`` against ``mho serve``, as
+processes."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import shapes
 
+import shapes
 from mho.cli import main
 
 ENVIRONMENT = {**os.environ, "MHO_THREADS": "1", "MHO_PROVIDER": "cpu"}
@@ -25,7 +26,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("server")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mho.cli", "serve", "--port", "0", "--data-dir", folder / "data"],
+            [
+                sys.executable,
+                "-m",
+                "mho.cli",
+                "serve",
+                "--port",
+                "0",
+                "--data-dir",
+                folder / "data",
+            ],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -46,25 +56,37 @@ def mho(*arguments: Any) -> int:
 
 def conductance(folder: Path, *more: Any) -> list[Any]:
     return [
-        "conductance", shapes.MODEL, "--inputs", shapes.pictures(folder, 3), "--preprocess", shapes.PREPROCESS,
+        "conductance", shapes.MODEL, "--inputs", shapes.pictures(folder, 3),
+        "--preprocess", shapes.PREPROCESS,
         "--layers", "dense1/relu", *more,
     ]  # fmt: skip
 
 
 def test_submit_gives_the_arrays_of_a_local_run(
-    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    address: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MHO_THREADS", "1")
     monkeypatch.setenv("MHO_PROVIDER", "cpu")
     assert mho("run", *conductance(tmp_path, "--out", tmp_path / "local")) == 0
-    assert mho("submit", *conductance(tmp_path, "--server", address, "--out", tmp_path / "remote")) == 0
+    assert (
+        mho("submit", *conductance(tmp_path, "--server", address, "--out", tmp_path / "remote"))
+        == 0
+    )
     text = capsys.readouterr().out
     assert "tenants/default/jobs/" in text
-    with np.load(tmp_path / "local/scores.npz") as local, np.load(tmp_path / "remote/scores.npz") as remote:
+    with (
+        np.load(tmp_path / "local/scores.npz") as local,
+        np.load(tmp_path / "remote/scores.npz") as remote,
+    ):
         assert set(local) == set(remote)
         for name in local:
             np.testing.assert_array_equal(local[name], remote[name])
-    here, there = (json.loads((tmp_path / x / "result.json").read_text()) for x in ("local", "remote"))
+    here, there = (
+        json.loads((tmp_path / x / "result.json").read_text()) for x in ("local", "remote")
+    )
     for key in ("method", "options", "engine", "completeness", "evaluations", "top_units"):
         assert here[key] == there[key], key
     assert here["model"]["digest"] == there["model"]["digest"]
@@ -91,7 +113,9 @@ def test_the_same_request_id_is_the_same_job(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        assert mho("submit", *conductance(tmp_path, "--server", address, "--request-id", "once")) == 0
+        assert (
+            mho("submit", *conductance(tmp_path, "--server", address, "--request-id", "once")) == 0
+        )
     first, second = capsys.readouterr().out.split()
     assert first == second
 
@@ -99,8 +123,23 @@ def test_the_same_request_id_is_the_same_job(
 def test_a_ranking_and_labels_travel(address: str, tmp_path: Path) -> None:
     inputs, labels = shapes.inputs(tmp_path, 6)
     data = ["--inputs", inputs, "--labels", labels, "--layers", "conv1/relu", "--server", address]
-    assert mho("submit", "shapley", shapes.MODEL, *data, "--evaluations", 40, "--out", tmp_path / "s") == 0
-    assert mho("submit", "ablation", shapes.MODEL, *data, "--scores", tmp_path / "s", "--out", tmp_path / "a") == 0
+    assert (
+        mho("submit", "shapley", shapes.MODEL, *data, "--evaluations", 40, "--out", tmp_path / "s")
+        == 0
+    )
+    assert (
+        mho(
+            "submit",
+            "ablation",
+            shapes.MODEL,
+            *data,
+            "--scores",
+            tmp_path / "s",
+            "--out",
+            tmp_path / "a",
+        )
+        == 0
+    )
     with np.load(tmp_path / "s/scores.npz") as ranking, np.load(tmp_path / "a/scores.npz") as used:
         np.testing.assert_allclose(used["conv1/relu"], ranking["conv1/relu"])
 
@@ -110,13 +149,25 @@ def test_a_failing_job_is_an_error_that_names_the_thing(
 ) -> None:
     inputs, _ = shapes.inputs(tmp_path, 2)
     out = tmp_path / "out"
-    line = ["submit", "shapley", shapes.MODEL, "--inputs", inputs, "--server", address, "--out", out]
+    line = [
+        "submit",
+        "shapley",
+        shapes.MODEL,
+        "--inputs",
+        inputs,
+        "--server",
+        address,
+        "--out",
+        out,
+    ]
     assert mho(*line) == 2
     assert "--labels" in capsys.readouterr().err
     assert not out.exists()
 
 
-def test_cancel_stops_a_job(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cancel_stops_a_job(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     inputs, labels = shapes.inputs(tmp_path, 64)
     data = ["--inputs", inputs, "--labels", labels, "--server", address, "--yes"]
     assert mho("submit", "shapley", shapes.MODEL, *data, "--evaluations", 1_000_000) == 0

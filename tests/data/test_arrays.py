@@ -125,9 +125,7 @@ def test_a_truncated_or_foreign_npz_is_named(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    ("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf")]
-)
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf")])
 def test_the_first_number_that_is_not_finite_is_named(
     value: float, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from games import TableGame, random_game, shapley_by_orders
 
+from games import TableGame, random_game, shapley_by_orders
 from mho.errors import InvalidOption
 from mho.estimator import Estimate
 from mho.estimators.exact import Exact
@@ -37,7 +37,8 @@ def test_symmetric_players_get_the_same() -> None:
 
 
 def test_glove_game() -> None:
-    """One left glove (player 0), two right gloves: a pair is worth 1; the values are 2/3, 1/6, 1/6."""
+    """One left glove (player 0), two right gloves: a pair is worth 1; the values are 2/3, 1/6,
+    1/6."""
     estimate = solve(TableGame(lambda c: float(c[0] and (c[1] or c[2])), 3))
     np.testing.assert_allclose(estimate.values, [2 / 3, 1 / 6, 1 / 6])
 
@@ -48,7 +49,7 @@ def test_evaluates_every_coalition_once() -> None:
 
 
 def test_refuses_more_players_than_it_serves_and_names_another_estimator() -> None:
-    with pytest.raises(InvalidOption, match="up to 20 players, not 21.*permutation"):
+    with pytest.raises(InvalidOption, match=r"up to 20 players, not 21.*permutation"):
         Exact().init(TableGame(lambda c: 0.0, 21), evaluations=0, seed=0)
     with pytest.raises(InvalidOption, match="needs 64 evaluations"):
         Exact().init(random_game(6, 0), evaluations=63, seed=0)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from games import TableGame, random_game, shapley_by_orders
 
+from games import TableGame, random_game, shapley_by_orders
 from mho.errors import InvalidOption
 from mho.estimators.permutation import Permutation, PermutationState
 from mho.state import pack, unpack
@@ -24,7 +24,8 @@ def run(game: TableGame, permutations: int, seed: int = 0) -> PermutationState:
 
 
 def test_equals_a_slow_version_on_the_same_orders() -> None:
-    """The estimate is the mean of marginals along the drawn orders, evaluated naively one by one."""
+    """The estimate is the mean of marginals along the drawn orders, evaluated naively one by
+    one."""
     game = random_game(6, 1)
     state = run(game, 5, seed=11)
     naive = []
@@ -46,9 +47,7 @@ def test_equals_a_slow_version_on_the_same_orders() -> None:
 def test_efficiency_holds_to_float_precision_for_any_number_of_permutations() -> None:
     for permutations in (2, 3, 17):
         estimate = ESTIMATOR.estimate(run(random_game(9, 4), permutations))
-        assert estimate.values.sum() == pytest.approx(
-            estimate.v_full - estimate.v_empty, abs=1e-12
-        )
+        assert estimate.values.sum() == pytest.approx(estimate.v_full - estimate.v_empty, abs=1e-12)
 
 
 def test_null_players_get_exactly_zero() -> None:
@@ -66,7 +65,8 @@ def test_spends_what_it_says_and_no_more_than_the_budget() -> None:
 
 
 def test_intervals_cover_the_exact_values() -> None:
-    """Over 250 seeds, pooled over players that are not null: 90 to 99 % of the 95 % intervals cover."""
+    """Over 250 seeds, pooled over players that are not null: 90 to 99 % of the 95 % intervals
+    cover."""
     game = random_game(6, 5, null=(3,))
     exact = shapley_by_orders(game)
     players = [i for i in range(6) if i != 3]

@@ -19,7 +19,8 @@ from mho.graph.model import Model, serialized
 def net(body: str, signature: str, *, opset: int = 18, **weights: Any) -> Model:
     """A model in onnx's text form, with ``weights`` as initialisers, as ``load`` makes it."""
     proto = parser.parse_model(
-        f'<ir_version: 8, opset_import: ["" : {opset}, "ai.onnx.ml" : 3]> g {signature} {{ {body} }}'
+        f'<ir_version: 8, opset_import: ["" : {opset}, "ai.onnx.ml" : 3]> '
+        f"g {signature} {{ {body} }}"
     )
     for name, array in weights.items():
         proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))

@@ -58,7 +58,9 @@ def fire() -> Model:
 
 
 def branches(count: int) -> Model:
-    lines = [f"c{i} = Conv(x, w)  r{i} = Relu(c{i})  m{i} = GlobalMaxPool(r{i})" for i in range(count)]
+    lines = [
+        f"c{i} = Conv(x, w)  r{i} = Relu(c{i})  m{i} = GlobalMaxPool(r{i})" for i in range(count)
+    ]
     joined = ", ".join(f"m{i}" for i in range(count))
     return net(
         f"{'  '.join(lines)}  j = Concat<axis = 1>({joined})  y = Flatten(j)",

@@ -136,9 +136,7 @@ def test_everything_masked_is_a_constant_by_hand(kind: str) -> None:
     whole = internal(model, "r", x)
     others = tuple(i for i in range(whole.ndim) if i != layer.axis)
     means = whole.mean(axis=others)
-    found = evaluate(
-        masked(model, [layer]), {"x": x, **feeds(model, ["r"], 5, 0.0, means)}
-    )
+    found = evaluate(masked(model, [layer]), {"x": x, **feeds(model, ["r"], 5, 0.0, means)})
     constant = np.broadcast_to(means.reshape(broadcast_shape(layer)), whole.shape)
     np.testing.assert_allclose(found["y"], behind(model, "r", constant, x), rtol=1e-6)
 
@@ -150,9 +148,7 @@ def test_rows_have_their_own_masks_and_positions_their_own_substitutes(kind: str
     keep = np.random.default_rng(5).integers(0, 2, (5, layer.units)).astype(F)
     whole = internal(model, "r", x)
     values = normal(6, *whole.shape[1:])
-    found = evaluate(
-        masked(model, [layer]), {"x": x, **feeds(model, ["r"], 5, keep, values)}
-    )
+    found = evaluate(masked(model, [layer]), {"x": x, **feeds(model, ["r"], 5, keep, values)})
     spread = keep.reshape(5, *broadcast_shape(layer)[1:])
     by_hand = behind(model, "r", np.where(spread > 0, whole, values), x)
     np.testing.assert_allclose(found["y"], by_hand, rtol=1e-5, atol=1e-6)
@@ -198,7 +194,9 @@ def test_every_reader_gets_the_masked_tensor_in_subgraphs_too() -> None:
         x = sign * np.abs(normal(2, 5, 4))
         layer = units.layer(model, "h")
         keep = np.random.default_rng(3).integers(0, 2, (5, 3)).astype(F)
-        found = evaluate(masked(model, [layer]), {"x": x, **feeds(model, ["h"], 5, keep, [1, 2, 3])})
+        found = evaluate(
+            masked(model, [layer]), {"x": x, **feeds(model, ["h"], 5, keep, [1, 2, 3])}
+        )
         h = np.where(keep > 0, x @ normal(1, 4, 3), np.array([1, 2, 3], F))
         z = np.maximum(h, 0) if sign > 0 else -h
         np.testing.assert_allclose(found["y"], z + 3 * h, rtol=1e-5)

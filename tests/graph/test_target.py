@@ -26,9 +26,7 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 
 
 def ends_in(body: str, shape: str = "[N,5]", **weights: object) -> Model:
-    return net(
-        f"z = MatMul(x, w)  {body}", f"(float[N,3] x) => (float{shape} y)", w=W, **weights
-    )
+    return net(f"z = MatMul(x, w)  {body}", f"(float[N,3] x) => (float{shape} y)", w=W, **weights)
 
 
 def scores(model: Model, kind: str = "logit", output: str = "", **feeds: object) -> np.ndarray:
@@ -89,9 +87,7 @@ def test_a_transposed_softmax() -> None:
 
 
 def test_the_softmax_itself_stays_for_others() -> None:
-    model = net(
-        "y = Softmax(x)  e = Exp(y)", "(float[N,5] x) => (float[N,5] y, float[N,5] e)"
-    )
+    model = net("y = Softmax(x)  e = Exp(y)", "(float[N,5] x) => (float[N,5] y, float[N,5] e)")
     np.testing.assert_allclose(scores(model, output="e", x=Z), np.exp(softmax(Z)), rtol=1e-5)
     np.testing.assert_array_equal(scores(model, x=Z), Z)
 
@@ -156,9 +152,7 @@ def test_outputs_that_cannot_be_scored() -> None:
         scored(net("y = ReduceSum<keepdims = 0>(x)", "(float[N,5] x) => (float y)"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "dtype"), [("float16", np.float16), ("double", np.float64)]
-)
+@pytest.mark.parametrize(("kind", "dtype"), [("float16", np.float16), ("double", np.float64)])
 @pytest.mark.parametrize("closing", ["y = Identity(x)", "y = Softmax(x)", "c = Softmax(x)"])
 def test_other_floats_become_float32(kind: str, dtype: type, closing: str) -> None:
     cast = closing.startswith("c")

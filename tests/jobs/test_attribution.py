@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import shapes
 
+import shapes
 from mho.config import Settings
 from mho.data.source import Source
 from mho.errors import InvalidOption, MhoError, TooExpensive, UnknownLayer
@@ -65,7 +65,10 @@ def accuracy_with(folder: Path, constants: Mapping[str, Array], count: int) -> f
 
 
 def test_conductance_is_complete_on_every_layer_that_cuts(tmp_path: Path) -> None:
-    run = open_run(task(tmp_path, "conductance", 3, layers=["conv3/relu", "dense1/relu"], tolerance=0.02), SETTINGS)
+    run = open_run(
+        task(tmp_path, "conductance", 3, layers=["conv3/relu", "dense1/relu"], tolerance=0.02),
+        SETTINGS,
+    )
     scores = finish(run, tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {name: value.shape for name, value in scores.items()} == {
@@ -87,8 +90,12 @@ def test_conductance_equals_a_reference_of_a_thousand_steps(tmp_path: Path) -> N
     run = open_run(task(tmp_path, "conductance", 2, layers=["dense1/relu"]), SETTINGS)
     scores = finish(run, tmp_path / "out")["dense1/relu"]
     model = onnx.load(shapes.MODEL)
-    model.graph.output.append(onnx.helper.make_tensor_value_info("dense1/relu", onnx.TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info("dense1/relu", onnx.TensorProto.FLOAT, None)
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     weights = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     kernel = next(w for n, w in weights.items() if w.ndim == 2 and 6 in w.shape and 48 in w.shape)
     kernel = kernel if kernel.shape[0] == 6 else kernel.T  # (classes, units)
@@ -102,9 +109,17 @@ def test_conductance_equals_a_reference_of_a_thousand_steps(tmp_path: Path) -> N
 
 
 def test_neurons_of_a_channel_add_up_to_the_channel(tmp_path: Path) -> None:
-    channel = finish(open_run(task(tmp_path, "conductance", 1, layers=["pool3"], tolerance=0.05), SETTINGS), tmp_path / "a")
+    channel = finish(
+        open_run(task(tmp_path, "conductance", 1, layers=["pool3"], tolerance=0.05), SETTINGS),
+        tmp_path / "a",
+    )
     neuron = finish(
-        open_run(task(tmp_path, "conductance", 1, layers=["pool3"], tolerance=0.05, granularity="neuron"), SETTINGS),
+        open_run(
+            task(
+                tmp_path, "conductance", 1, layers=["pool3"], tolerance=0.05, granularity="neuron"
+            ),
+            SETTINGS,
+        ),
         tmp_path / "b",
     )
     assert neuron["pool3"].shape == (1, 32, 6, 6)
@@ -115,18 +130,29 @@ def test_keeping_all_and_removing_all_equal_hand_edited_models(tmp_path: Path) -
     run = open_run(task(tmp_path, "shapley", 40, layers=["dense1/relu"], evaluations=100), SETTINGS)
     finish(run, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "result.json").read_text())["report"]
-    activation = finish(open_run(task(tmp_path, "activation", 40, layers=["dense1/relu"]), SETTINGS), tmp_path / "act")
+    activation = finish(
+        open_run(task(tmp_path, "activation", 40, layers=["dense1/relu"]), SETTINGS),
+        tmp_path / "act",
+    )
     mean = activation["dense1/relu"].mean(axis=0)
     assert report["v_full"] == pytest.approx(accuracy_with(tmp_path, {}, 40))
-    assert report["v_empty"] == pytest.approx(accuracy_with(tmp_path, {"dense1/relu": mean[None]}, 40))
+    assert report["v_empty"] == pytest.approx(
+        accuracy_with(tmp_path, {"dense1/relu": mean[None]}, 40)
+    )
 
 
 def test_exact_shapley_of_groups_equals_permutations_within_their_intervals(tmp_path: Path) -> None:
     groups = tmp_path / "groups.json"
     members = {f"g{i}": {"conv3/relu": list(range(4 * i, 4 * i + 4))} for i in range(8)}
     groups.write_text(json.dumps(members))
-    exact = finish(open_run(task(tmp_path, "shapley", 30, groups=groups, estimator="exact"), SETTINGS), tmp_path / "a")
-    sampled = finish(open_run(task(tmp_path, "shapley", 30, groups=groups, evaluations=900), SETTINGS), tmp_path / "b")
+    exact = finish(
+        open_run(task(tmp_path, "shapley", 30, groups=groups, estimator="exact"), SETTINGS),
+        tmp_path / "a",
+    )
+    sampled = finish(
+        open_run(task(tmp_path, "shapley", 30, groups=groups, evaluations=900), SETTINGS),
+        tmp_path / "b",
+    )
     assert exact["groups"].shape == (8,)
     error = sampled["groups/std_error"]
     assert np.all(np.abs(sampled["groups"] - exact["groups"]) <= 3.5 * error + 1e-12)
@@ -163,9 +189,15 @@ def test_resumed_after_every_step_equals_undisturbed(
 
 
 def test_ablation_takes_the_ranking_of_another_run(tmp_path: Path) -> None:
-    finish(open_run(task(tmp_path, "shapley", 20, layers=LAYERS[:1], evaluations=100), SETTINGS), tmp_path / "ranking")
+    finish(
+        open_run(task(tmp_path, "shapley", 20, layers=LAYERS[:1], evaluations=100), SETTINGS),
+        tmp_path / "ranking",
+    )
     scores = finish(
-        open_run(task(tmp_path, "ablation", 20, layers=LAYERS[:1], scores=tmp_path / "ranking", draws=2), SETTINGS),
+        open_run(
+            task(tmp_path, "ablation", 20, layers=LAYERS[:1], scores=tmp_path / "ranking", draws=2),
+            SETTINGS,
+        ),
         tmp_path / "out",
     )
     with np.load(tmp_path / "ranking" / "scores.npz") as ranking:
@@ -208,8 +240,12 @@ def test_a_run_beyond_the_cost_limit_stops_with_the_estimate(
     monkeypatch.setattr("mho.jobs.attribution._PROJECT_AFTER", 0.0)
     cheap = Settings(threads=1, provider="cpu", cost_limit_seconds=1e-3)
     run = open_run(task(tmp_path, "shapley", 10, layers=LAYERS, evaluations=2000), cheap)
-    with pytest.raises(TooExpensive, match=r"estimated to take .* fewer --layers .*--yes"):
+
+    def steps() -> None:
         for _ in range(100):
             run.step()
+
+    with pytest.raises(TooExpensive, match=r"estimated to take .* fewer --layers .*--yes"):
+        steps()
     run.accept_cost()
     run.step()

@@ -1,4 +1,5 @@
-"""Conductance: the examples of the paper, its axioms, the slow version, and what the result says."""
+"""Conductance: the examples of the paper, its axioms, the slow version, and what the result
+says."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from closed_form import Composition, conductance_by_riemann
 
+from closed_form import Composition, conductance_by_riemann
 from mho.methods.conductance import Conductance, ConductanceState
 from mho.results import Result
 from mho.state import pack, unpack
@@ -34,7 +35,8 @@ def scores(
 
 
 def test_saturation_of_section_4_1() -> None:
-    """y = 2x, z = min(y, 1), x = 1 (with the erratum: min, not max): conductance gives y all of 1."""
+    """y = 2x, z = min(y, 1), x = 1 (with the erratum: min, not max): conductance gives y all of
+    1."""
     assert scores(lambda x: 2 * x, lambda y: min(y[0], 1.0), 1.0) == pytest.approx([1.0], abs=1e-4)
 
 
@@ -52,14 +54,17 @@ def test_below_the_threshold_all_scores_are_zero() -> None:
 
 
 def test_sign_of_section_4_1() -> None:
-    """f(x) = -x, g(y) = y: the output falls to -1 and conductance says -1 (internal influence +1)."""
+    """f(x) = -x, g(y) = y: the output falls to -1 and conductance says -1 (internal influence
+    +1)."""
     assert scores(lambda x: -x, lambda y: y[0], 1.0) == pytest.approx([-1.0])
 
 
 def test_theorem_2() -> None:
-    """h = (x1^2, x2), g = sqrt(y1) y2: F = x1 x2, and each unit gets 1/2, as integrated gradients give
-    each input (integrated gradients at the layer would give 1/3 and 2/3)."""
-    found = scores(lambda x: np.array([x[0] ** 2, x[1]]), lambda y: np.sqrt(max(y[0], 0)) * y[1], [1, 1])
+    """h = (x1^2, x2), g = sqrt(y1) y2: F = x1 x2, and each unit gets 1/2, as integrated gradients
+    give each input (integrated gradients at the layer would give 1/3 and 2/3)."""
+    found = scores(
+        lambda x: np.array([x[0] ** 2, x[1]]), lambda y: np.sqrt(max(y[0], 0)) * y[1], [1, 1]
+    )
     assert found == pytest.approx([0.5, 0.5], abs=2e-3)
 
 
@@ -95,14 +100,16 @@ def test_axiom_3_completeness() -> None:
     (entry,) = result.completeness
     assert entry.total[0] == pytest.approx(result.scores["y"].sum())
     assert entry.difference[0] == pytest.approx(g(model.hidden(1.0)) - g(model.hidden(0.0)))
-    assert abs(entry.total[0] - entry.difference[0]) <= entry.gap[0] * max(
-        abs(entry.difference[0]), entry.floor[0]
-    ) + 1e-12
+    assert (
+        abs(entry.total[0] - entry.difference[0])
+        <= entry.gap[0] * max(abs(entry.difference[0]), entry.floor[0]) + 1e-12
+    )
     assert entry.gap[0] <= 0.01
 
 
 def test_axiom_4_partition_consistency() -> None:
-    """Units that depend on x1 alone get together what integrated gradients give x1, and so for x2."""
+    """Units that depend on x1 alone get together what integrated gradients give x1, and so for
+    x2."""
 
     def f(x1: float, x2: float) -> float:
         return float(np.sin(x1) * x2**2 + x1)
@@ -113,8 +120,12 @@ def test_axiom_4_partition_consistency() -> None:
         [1.2, 0.7],
     )
     steps = (np.arange(20_000) + 0.5) / 20_000
-    first = np.mean([(f(1.2 * a + 1e-6, 0.7 * a) - f(1.2 * a - 1e-6, 0.7 * a)) / 2e-6 for a in steps])
-    second = np.mean([(f(1.2 * a, 0.7 * a + 1e-6) - f(1.2 * a, 0.7 * a - 1e-6)) / 2e-6 for a in steps])
+    first = np.mean(
+        [(f(1.2 * a + 1e-6, 0.7 * a) - f(1.2 * a - 1e-6, 0.7 * a)) / 2e-6 for a in steps]
+    )
+    second = np.mean(
+        [(f(1.2 * a, 0.7 * a + 1e-6) - f(1.2 * a, 0.7 * a - 1e-6)) / 2e-6 for a in steps]
+    )
     # Chords close the gap of a product at once, so that the first eight intervals stand, and their
     # error of second order in the width is left.
     assert found[:2].sum() == pytest.approx(1.2 * first, abs=3e-3)
@@ -135,7 +146,9 @@ def test_equals_the_slow_version() -> None:
 
 def test_refines_where_the_function_bends() -> None:
     """A smooth line needs no more than the first intervals; a product of bends needs more."""
-    straight = Composition(lambda x: np.array([x[0], -x[0]]), lambda y: y[0] - 2 * y[1], np.ones(1), np.zeros(1))
+    straight = Composition(
+        lambda x: np.array([x[0], -x[0]]), lambda y: y[0] - 2 * y[1], np.ones(1), np.zeros(1)
+    )
     solve(straight)
     bent = Composition(
         lambda x: np.array([x[0], x[0] ** 2]),
@@ -158,7 +171,12 @@ def test_a_path_without_change_is_complete() -> None:
 
 def test_says_when_the_tolerance_cannot_be_reached() -> None:
     """A jump has no conductance: the gap stays, and the result says so."""
-    model = Composition(lambda x: np.array([x[0], x[0]]), lambda y: float(y[0] + y[1] > 1.1), np.ones(1), np.zeros(1))
+    model = Composition(
+        lambda x: np.array([x[0], x[0]]),
+        lambda y: float(y[0] + y[1] > 1.1),
+        np.ones(1),
+        np.zeros(1),
+    )
     result = solve(model)
     assert result.completeness[0].gap[0] > 0.5
     assert any("not reached on 1 of 1 paths" in note for note in result.notes)
@@ -168,7 +186,10 @@ def test_says_when_the_tolerance_cannot_be_reached() -> None:
 def test_a_run_resumed_from_its_checkpoint_equals_an_undisturbed_one(stop_after: int) -> None:
     def model() -> Composition:
         return Composition(
-            lambda x: np.array([x[0], x[0] ** 2]), lambda y: float(y[0] * y[1] ** 2), np.ones(1), np.zeros(1)
+            lambda x: np.array([x[0], x[0] ** 2]),
+            lambda y: float(y[0] * y[1] ** 2),
+            np.ones(1),
+            np.zeros(1),
         )
 
     method = Conductance(tolerance=1e-3)
@@ -187,7 +208,9 @@ def test_a_run_resumed_from_its_checkpoint_equals_an_undisturbed_one(stop_after:
 
 def test_progress_never_falls_back_to_nothing_and_ends_at_all() -> None:
     method = Conductance()
-    model = Composition(lambda x: np.array([x[0], x[0] ** 3]), lambda y: float(y[0] * y[1]), np.ones(1), np.zeros(1))
+    model = Composition(
+        lambda x: np.array([x[0], x[0] ** 3]), lambda y: float(y[0] * y[1]), np.ones(1), np.zeros(1)
+    )
     state = method.init(model)
     while not method.done(state):
         state = method.step(state, model)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from games import TableGame, random_game, shapley_by_orders
 
+from games import TableGame, random_game, shapley_by_orders
 from mho.errors import InvalidOption
 from mho.method import build
 from mho.methods.ablation import Ablation
@@ -47,13 +47,15 @@ def test_shapley_permutation_has_standard_errors_and_efficiency() -> None:
 
 
 def test_shapley_of_another_seed_differs_and_of_the_same_does_not() -> None:
-    runs = [solve(Shapley(evaluations=60, seed=s), random_game(6, 0)).scores["layer"] for s in (1, 1, 2)]
+    runs = [
+        solve(Shapley(evaluations=60, seed=s), random_game(6, 0)).scores["layer"] for s in (1, 1, 2)
+    ]
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
 
 
 def test_unknown_estimator_is_named_with_those_there_are() -> None:
-    with pytest.raises(InvalidOption, match="estimator 'psychic' does not exist.*permutation"):
+    with pytest.raises(InvalidOption, match=r"estimator 'psychic' does not exist.*permutation"):
         solve(Shapley(estimator="psychic"), random_game(3, 0))
 
 

@@ -52,7 +52,7 @@ class Lock:
 def methods() -> dict[str, type[Method[Any, Any]]]:
     """Name -> class of every method there is."""
     # mypy rightly minds an abstract class as a contract; the registry is made for them.
-    return entries("mho.methods", Method)  # type: ignore[type-abstract]
+    return entries("mho.methods", Method)
 
 
 def field_name(method: str) -> str:

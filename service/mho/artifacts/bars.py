@@ -15,8 +15,8 @@ BOTTOM = 10
 
 
 def draw(layers: Sequence[LayerScores], factor: float) -> tuple[bytes, str]:
-    """PNG and caption. Whiskers: 95 % intervals, ``factor`` standard errors to each side, or the middle
-    half of the inputs."""
+    """PNG and caption. Whiskers: 95 % intervals, ``factor`` standard errors to each side, or the
+    middle half of the inputs."""
     total = sum(entry.mean.size for entry in layers)
     best = highest(layers, TOP)
     worst = lowest(layers, BOTTOM)[::-1] if total > TOP else []

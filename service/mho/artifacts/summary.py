@@ -16,8 +16,8 @@ evaluations     what was spent, by kind
 completeness    list, one entry per cut: ``{"layers", "gap": {"median", "max", "per_input"},
                 "difference", "total", "floor"}``; the last three are lists, one number per input
 std_error       layer -> ``{"median", "max"}`` over its units; only layers that have them
-interval_factor standard errors to each side of a score that make its 95 % interval; null without any
-layers          list of ``{"name", "op_type", "units", "shape", "axis"}`` of the scored layers
+interval_factor standard errors to each side of a score that make its 95 % interval; null without
+any layers          list of ``{"name", "op_type", "units", "shape", "axis"}`` of the scored layers
 top_units       layer -> the ten units of largest magnitude: ``{"unit", "score"}`` and, where they
                 apply, ``"std_error"``, ``"position"`` (neuron granularity), ``"name"`` (groups),
                 ``"magnitude"`` (scores per input: the mean of ``|score|``, by which they are

@@ -1,4 +1,5 @@
-"""The command line: ``mho layers | methods | run | serve | submit | watch | fetch | cancel | list``."""
+"""The command line: ``mho layers | methods | run | serve | submit | watch | fetch | cancel |
+list``."""
 
 from mho.cli.main import main
 

@@ -80,7 +80,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[dict[str, JSON], dict[str, Pa
 
     InvalidOption where a value is neither a keyword nor a file that exists.
     """
-    kind = entries("mho.methods", Method)[arguments.method]  # type: ignore[type-abstract]
+    kind = entries("mho.methods", Method)[arguments.method]
     written: Mapping[str, Any] = vars(arguments)
     options: dict[str, JSON] = {}
     files: dict[str, Path] = {}
@@ -95,7 +95,11 @@ def chosen(arguments: argparse.Namespace) -> tuple[dict[str, JSON], dict[str, Pa
                 words = ", ".join(described.choices)
                 raise InvalidOption(
                     f"--{entry.name.replace('_', '-')} is '{value}', which is "
-                    + (f"neither one of {words} nor a file that exists" if words else "no file that exists"),
+                    + (
+                        f"neither one of {words} nor a file that exists"
+                        if words
+                        else "no file that exists"
+                    ),
                     subject=entry.name,
                 )
             files[entry.name] = path
@@ -107,13 +111,15 @@ def chosen(arguments: argparse.Namespace) -> tuple[dict[str, JSON], dict[str, Pa
 def described_methods() -> list[dict[str, Any]]:
     """Name, summary and options of every method, as JSON."""
     found = []
-    for name, kind in entries("mho.methods", Method).items():  # type: ignore[type-abstract]
+    for name, kind in entries("mho.methods", Method).items():
         options = [
             {
                 "name": entry.name,
                 "flag": "--" + entry.name.replace("_", "-"),
                 "help": described.help,
-                "default": list(entry.default) if isinstance(entry.default, tuple) else entry.default,
+                "default": list(entry.default)
+                if isinstance(entry.default, tuple)
+                else entry.default,
                 "choices": list(described.choices),
                 "file": described.file,
                 "used": entry.name in kind.uses,
@@ -122,5 +128,3 @@ def described_methods() -> list[dict[str, Any]]:
         ]
         found.append({"name": name, "summary": kind.summary, "options": options})
     return found
-
-

@@ -1,4 +1,5 @@
-"""Parses the command line and runs one command; every fault is one line on stderr and a status ≠ 0."""
+"""Parses the command line and runs one command; every fault is one line on stderr and a status ≠
+0."""
 
 from __future__ import annotations
 

@@ -24,8 +24,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line. ``namespace.command`` is the function that runs what was asked for."""
-    top = _Parser(prog="mho", description="Finds the neurons responsible for what an ONNX model does.")
+    """The whole command line. ``namespace.command`` is the function that runs what was asked
+    for."""
+    top = _Parser(
+        prog="mho", description="Finds the neurons responsible for what an ONNX model does."
+    )
     top.add_argument("--version", action="version", version=f"mho {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
@@ -39,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="score units on this machine")
     for name, one in _for_each_method(run, local.run):
         _add_task(one)
-        one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the result")
+        one.add_argument(
+            "--out", type=Path, required=True, metavar="DIR", help="folder of the result"
+        )
         one.add_argument(
             "--provider", choices=("auto", "cuda", "cpu"), help="where models run (default auto)"
         )
@@ -49,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", remote.serve, "serve attribution jobs over gRPC")
     serve.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML")
     serve.add_argument("--port", type=int, metavar="N", help="port; 0 takes a free one")
-    serve.add_argument("--data-dir", type=Path, metavar="DIR", help="where models, jobs, results lie")
+    serve.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where models, jobs, results lie"
+    )
 
     submit = commands.add_parser("submit", help="score units on a server")
     for name, one in _for_each_method(submit, remote.submit):
@@ -59,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
             "--out", type=Path, metavar="DIR", help="wait for the job and put its result here"
         )
         one.add_argument("--wait", action="store_true", help="wait for the job to end")
-        one.add_argument("--request-id", default="", metavar="ID", help="the same id is the same job")
+        one.add_argument(
+            "--request-id", default="", metavar="ID", help="the same id is the same job"
+        )
         _add_options(one, name)
 
     for name, command, text in (
@@ -105,7 +114,7 @@ def _for_each_method(
 
 
 def _methods() -> dict[str, type[Method[Any, Any]]]:
-    return entries("mho.methods", Method)  # type: ignore[type-abstract]
+    return entries("mho.methods", Method)
 
 
 def _add_task(one: argparse.ArgumentParser) -> None:
@@ -117,7 +126,9 @@ def _add_task(one: argparse.ArgumentParser) -> None:
         metavar="FILE|DIR",
         help=".npy, .npz keyed by graph input, or a folder or ZIP of images",
     )
-    one.add_argument("--labels", type=Path, metavar="FILE", help="class of each input: .npy or .tsv")
+    one.add_argument(
+        "--labels", type=Path, metavar="FILE", help="class of each input: .npy or .tsv"
+    )
     one.add_argument(
         "--preprocess",
         metavar="SPEC",
@@ -127,9 +138,7 @@ def _add_task(one: argparse.ArgumentParser) -> None:
 
 
 def _add_server(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--server", default=_SERVER, metavar="HOST:PORT", help=f"default {_SERVER}"
-    )
+    one.add_argument("--server", default=_SERVER, metavar="HOST:PORT", help=f"default {_SERVER}")
     one.add_argument("--tenant", default="default", metavar="NAME", help="default 'default'")
 
 

@@ -127,7 +127,9 @@ def _connected(arguments: argparse.Namespace) -> Iterator[Client]:
         with Client(arguments.server, tenant=arguments.tenant) as client:
             yield client
     except MhoClientError as error:
-        raise by_reason(error.reason or "NOT_REACHED")(error.message, subject=error.subject) from error
+        raise by_reason(error.reason or "NOT_REACHED")(
+            error.message, subject=error.subject
+        ) from error
     except OSError as error:
         name = error.filename or arguments.server
         raise MhoError(f"{name}: {error.strerror or error}") from error

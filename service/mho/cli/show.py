@@ -33,7 +33,12 @@ def json_text(value: Any) -> None:
 def layers(found: Mapping[str, Any]) -> None:
     """A model's inputs, layers and outputs."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, side in (("layer", "left"), ("operator", "left"), ("units", "right"), ("shape", "left")):
+    for title, side in (
+        ("layer", "left"),
+        ("operator", "left"),
+        ("units", "right"),
+        ("shape", "left"),
+    ):
         table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
     for layer in found["layers"]:
         shape = " × ".join("?" if d is None else str(d) for d in layer["shape"])
@@ -80,9 +85,7 @@ class Bar:
 
     def update(self, reached: Reached) -> None:
         text = reached.message or f"{reached.done:,.0f} of {reached.total:,.0f} {reached.unit}"
-        self._progress.update(
-            self._task, completed=reached.done, total=reached.total, message=text
-        )
+        self._progress.update(self._task, completed=reached.done, total=reached.total, message=text)
 
     def bytes(self, done: int, total: int) -> None:
         """Progress of an upload or a download."""
@@ -112,7 +115,9 @@ def progress(title: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[message]}", style="dim"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
         yield Bar(bar, title)
 
 
@@ -149,11 +154,7 @@ def jobs(found: Sequence[Any]) -> None:
 
 def ranked(summary: Mapping[str, Any], most: int = _MOST_UNITS) -> Table:
     """The units with the largest scores, whatever their layer."""
-    rows = [
-        (unit, layer)
-        for layer, top in summary["top_units"].items()
-        for unit in top
-    ]
+    rows = [(unit, layer) for layer, top in summary["top_units"].items() for unit in top]
     rows.sort(key=lambda row: -abs(row[0]["score"]))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", overflow="fold")

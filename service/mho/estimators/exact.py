@@ -19,7 +19,8 @@ _MOST_PLAYERS = 20
 
 @dataclass(frozen=True)
 class ExactState:
-    """worth: ``(2 ** players,)``, V by coalition number (bit i: player i is in). next: first not done."""
+    """worth: ``(2 ** players,)``, V by coalition number (bit i: player i is in). next: first not
+    done."""
 
     players: int
     worth: FloatArray
@@ -40,6 +41,7 @@ class Exact(Estimator[ExactState]):
         return ExactState
 
     def init(self, game: CoalitionEvaluator, *, evaluations: int, seed: int) -> ExactState:
+        del seed  # nothing is drawn
         players = len(game.players)
         if players > _MOST_PLAYERS:
             raise InvalidOption(

@@ -21,9 +21,11 @@ _DEFAULT_PERMUTATIONS = 24
 class PermutationState:
     """Where the walk is, and what was summed up.
 
-    permutations: how many are to be walked. index: the one being walked. position: players removed so
+    permutations: how many are to be walked. index: the one being walked. position: players removed
+    so
     far in it. worth: V after those removals. marginals: ``(players,)`` of the present walk. mean,
-    squares: ``(players,)``, running mean and sum of squared deviations (Welford) of the finished walks.
+    squares: ``(players,)``, running mean and sum of squared deviations (Welford) of the finished
+    walks.
     """
 
     seed: int
@@ -40,12 +42,14 @@ class PermutationState:
 
 
 class Permutation(Estimator[PermutationState]):
-    """Mean marginal over random orders in which the players are removed, one by one, from the full set.
+    """Mean marginal over random orders in which the players are removed, one by one, from the full
+    set.
 
-    Every walk ends at V of no player, so the values of each walk, and therefore their means, add up to
-    V(all) - V(none) to rounding (efficiency). Walks are independent and alike, so the standard error of
-    a mean is that of ``permutations`` draws, and its 95 % interval is Student's. The order of walk ``k``
-    is drawn from (seed, k) alone: it does not depend on batches, workers or interruptions.
+    Every walk ends at V of no player, so the values of each walk, and therefore their means, add up
+    to V(all) - V(none) to rounding (efficiency). Walks are independent and alike, so the standard
+    error of a mean is that of ``permutations`` draws, and its 95 % interval is Student's. The order
+    of walk
+    ``k`` is drawn from (seed, k) alone: it does not depend on batches, workers or interruptions.
     """
 
     name: ClassVar[str] = "permutation"
@@ -64,8 +68,8 @@ class Permutation(Estimator[PermutationState]):
             permutations = (evaluations - 2) // per_walk
             if permutations < 2:
                 raise InvalidOption(
-                    f"{evaluations} evaluations are too few: two permutations of {players} players, "
-                    f"the least that gives a standard error, take {2 + 2 * per_walk}",
+                    f"{evaluations} evaluations are too few: two permutations of {players} "
+                    f"players, the least that gives a standard error, take {2 + 2 * per_walk}",
                     subject="evaluations",
                 )
         ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
@@ -92,7 +96,9 @@ class Permutation(Estimator[PermutationState]):
         removed = order[state.position : stop]
         rank = np.empty(players, dtype=np.int64)
         rank[order] = np.arange(players)
-        asked = np.arange(state.position + 1, min(stop, players - 1) + 1)  # removals after each step
+        asked = np.arange(
+            state.position + 1, min(stop, players - 1) + 1
+        )  # removals after each step
         worth = np.full(stop - state.position, state.v_empty)
         if len(asked):
             worth[: len(asked)] = game.values(rank[None, :] >= asked[:, None])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx_ir as ir
+import onnx_ir
 
 from mho.types import TensorSpec
 
@@ -24,12 +24,12 @@ class Model:
     notes: sentences for the reader about what loading had to do or could not do.
     """
 
-    ir: ir.Model
+    ir: onnx_ir.Model
     digest: str
     notes: tuple[str, ...] = ()
 
     @property
-    def graph(self) -> ir.Graph:
+    def graph(self) -> onnx_ir.Graph:
         return self.ir.graph
 
     @property
@@ -42,27 +42,28 @@ class Model:
     def outputs(self) -> tuple[TensorSpec, ...]:
         return tuple(_spec(value) for value in self.graph.outputs)
 
-    def rewritten(self, rewrite: Callable[[ir.Model], None], *notes: str) -> Model:
+    def rewritten(self, rewrite: Callable[[onnx_ir.Model], None], *notes: str) -> Model:
         """A copy on which ``rewrite`` has been run; weights are shared, not copied."""
         copy = self.ir.clone()
         rewrite(copy)
         return replace(self, ir=copy, notes=(*self.notes, *notes))
 
 
-def serialized(model: ir.Model) -> bytes | None:
+def serialized(model: onnx_ir.Model) -> bytes | None:
     """The model as ONNX bytes; None where it is too large for one message (save it instead)."""
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
     if size > _MAX_PROTO_BYTES:
         return None
-    proto = ir.to_proto(model)
-    return proto.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+    proto = onnx_ir.to_proto(model)
+    return proto.SerializeToString(deterministic=True)
 
 
-def save(model: ir.Model, path: Path) -> None:
-    """Write the model, weights in ``<name>.data`` beside it where they are too many for one file."""
+def save(model: onnx_ir.Model, path: Path) -> None:
+    """Write the model, weights in ``<name>.data`` beside it where they are too many for one
+    file."""
     data = serialized(model)
     if data is None:
-        ir.save(model, path, external_data=path.name + ".data")
+        onnx_ir.save(model, path, external_data=path.name + ".data")
     else:
         path.write_bytes(data)
 
@@ -72,13 +73,11 @@ def content_digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _spec(value: ir.Value) -> TensorSpec:
+def _spec(value: onnx_ir.Value) -> TensorSpec:
     dtype = "unknown"
     if value.dtype is not None:
-        dtype = "string" if value.dtype == ir.DataType.STRING else value.dtype.numpy().name
+        dtype = "string" if value.dtype == onnx_ir.DataType.STRING else value.dtype.numpy().name
     shape: tuple[int | str | None, ...] = ()
     if value.shape is not None:
         shape = tuple(d if isinstance(d, int) else d.value for d in value.shape)
     return TensorSpec(name=value.name or "", dtype=dtype, shape=shape)
-
-

@@ -78,7 +78,8 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know before the end: why an engine was taken, options without meaning."""
+        """What the user should know before the end: why an engine was taken, options without
+        meaning."""
         return (f"engine {self._bound.engine}: {self._bound.why}", *self._bound.notes)
 
     @property
@@ -89,7 +90,8 @@ class Run:
         return self._method.progress(self._state)
 
     def step(self) -> None:
-        """One step of the method. TooExpensive where the rest is projected to go beyond the limit."""
+        """One step of the method. TooExpensive where the rest is projected to go beyond the
+        limit."""
         started = time.monotonic()
         self._state = self._method.step(self._state, self._bound.evaluator)
         spent = time.monotonic() - started
@@ -153,7 +155,11 @@ class Run:
 
     def _group_names(self) -> dict[str, list[str]]:
         players = getattr(self._bound.evaluator, "players", ())
-        return {GROUPS: [player.name for player in players]} if self._task.attachments.get("groups") else {}
+        return (
+            {GROUPS: [player.name for player in players]}
+            if self._task.attachments.get("groups")
+            else {}
+        )
 
     def _check_cost(self) -> None:
         fraction = self.progress().fraction
@@ -162,10 +168,10 @@ class Run:
         rest = self._stepped / (fraction - self._from) * (1 - fraction)
         if self._seconds + rest > self._limit:
             raise TooExpensive(
-                f"{self._method.name} over {len(self._bound.layers)} layers and {len(self._data)} inputs "
-                f"is estimated to take {_duration(self._seconds + rest)}, beyond the limit of "
-                f"{_duration(self._limit)}; choose fewer --layers or inputs, or accept the cost with "
-                "--yes",
+                f"{self._method.name} over {len(self._bound.layers)} layers and "
+                f"{len(self._data)} inputs is estimated to take {_duration(self._seconds + rest)}, "
+                f"beyond the limit of {_duration(self._limit)}; choose fewer --layers or inputs, or accept the cost "
+                "with --yes",
                 subject="layers",
             )
 
@@ -177,7 +183,7 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
     """
     method: Method[Any, Any] = build(
         find("mho.methods", Method, task.method, subject="method"),
-        task.options,  # type: ignore[type-abstract]
+        task.options,
     )
     _check_files(method, task)
     sessions = Sessions(settings)

@@ -1,4 +1,5 @@
-"""What is to be computed: a method with its options, a model, data, and the files the options name."""
+"""What is to be computed: a method with its options, a model, data, and the files the options
+name."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ class Task:
     """One attribution, ready to run on this machine.
 
     options: by field name of the method, as JSON. An option that names a file (``baseline``,
-        ``substitute``, ``reference``, ``groups``, ``scores``) holds any text that is no keyword, and
+        ``substitute``, ``reference``, ``groups``, ``scores``) holds any text that is no keyword,
+        and
         ``attachments`` maps the option's name to the file (for ``reference``, to what ``--inputs``
         takes).
     cost_accepted: run even where the estimate is beyond the limit.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,10 +19,13 @@ _DEFAULT_POINTS = 33
 
 @dataclass(frozen=True)
 class AblationState:
-    """ranking: ``(players,)`` scores by which the orders are made; empty while single removals are done.
+    """ranking: ``(players,)`` scores by which the orders are made; empty while single removals are
+    done.
 
-    single, curves: V without each player ``(players,)``, and V along the orders ``(orders, points)``.
-    next_single, next_point: first of each not done. points: ``(points,)`` numbers of players removed.
+    single, curves: V without each player ``(players,)``, and V along the orders ``(orders,
+    points)``.
+    next_single, next_point: first of each not done. points: ``(points,)`` numbers of players
+    removed.
     """
 
     full: float
@@ -38,8 +41,9 @@ class AblationState:
 class Ablation(GameMethod[AblationState]):
     """V as units are removed: from the top of a ranking, from its bottom, and in random orders.
 
-    The ranking is read from ``scores`` (another run's result; the mean over inputs where scores are per
-    input). Without one, units are ranked by V(all) - V(all but the unit), which is then the score.
+    The ranking is read from ``scores`` (another run's result; the mean over inputs where scores are
+    per input). Without one, units are ranked by V(all) - V(all but the unit), which is then the
+    score.
     """
 
     name: ClassVar[str] = "ablation"
@@ -125,16 +129,16 @@ class Ablation(GameMethod[AblationState]):
         )
 
     def _points(self, players: int, singles: int) -> IntArray:
-        """How many players are removed at each point: every number where there is room, else ever wider
-        apart, and always none and all."""
+        """How many players are removed at each point: every number where there is room, else ever
+        wider apart, and always none and all."""
         curves = 2 + self.draws
         most = _DEFAULT_POINTS
         if self.evaluations:
             most = (self.evaluations - 1 - singles) // curves
             if most < 2:
                 raise InvalidOption(
-                    f"{self.evaluations} evaluations are too few: {singles} single removals and two "
-                    f"points on {curves} curves take {1 + singles + 2 * curves}",
+                    f"{self.evaluations} evaluations are too few: {singles} single removals and "
+                    f"two points on {curves} curves take {1 + singles + 2 * curves}",
                     subject="evaluations",
                 )
         if players + 1 <= most:

@@ -25,9 +25,11 @@ class ActivationState:
 
 @dataclass(frozen=True, kw_only=True)
 class Activation(Method[ActivationState, ActivationEvaluator]):
-    """The value of a hidden unit at the input, as compared with in section 4 of the conductance paper.
+    """The value of a hidden unit at the input, as compared with in section 4 of the conductance
+    paper.
 
-    A channel's score is the mean over its positions (``reduction`` says otherwise). It knows neither the
+    A channel's score is the mean over its positions (``reduction`` says otherwise). It knows
+    neither the
     target nor a baseline, and has no sign of influence: after a ReLU it is never negative.
     """
 
@@ -37,7 +39,9 @@ class Activation(Method[ActivationState, ActivationEvaluator]):
     uses: ClassVar[frozenset[str]] = frozenset({"layers", "granularity", "reduction"})
 
     reduction: str = option(
-        "mean", "how a channel's positions are brought to one number", choices=("mean", "sum", "max")
+        "mean",
+        "how a channel's positions are brought to one number",
+        choices=("mean", "sum", "max"),
     )
 
     def state_class(self) -> type[ActivationState]:

@@ -1,4 +1,5 @@
-"""Conductance (Dhamdhere, Sundararajan & Yan 2018, Eq. 3): the flow of attribution through each unit."""
+"""Conductance (Dhamdhere, Sundararajan & Yan 2018, Eq. 3): the flow of attribution through each
+unit."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ _AIM = 0.9
 
 @dataclass(frozen=True)
 class Pieces:
-    """Intervals of the paths in hand: arrays ``(intervals,)``; ``scores`` by layer ``(intervals, *units)``.
+    """Intervals of the paths in hand: arrays ``(intervals,)``; ``scores`` by layer ``(intervals,
+    *units)``.
 
-    f_lower, f_upper: F at both ends. gap: ``(intervals, cuts)``, signed: flow - (f_upper - f_lower).
+    f_lower, f_upper: F at both ends. gap: ``(intervals, cuts)``, signed: flow - (f_upper -
+    f_lower).
     known: whether the interval has been evaluated.
     """
 
@@ -45,10 +48,11 @@ class ConductanceState:
     """group, first_path: what is being integrated. pieces: of the paths in hand.
 
     first: ``(paths, nodes)``, F at the nodes that every group begins with. totals: layer ->
-    ``(inputs, *units)``, means over the finished paths of each input. difference, floor: ``(paths,)``
-    F(x) - F(x') and what |difference| is not taken to be smaller than. total, gap: ``(groups, paths)``,
-    the sum of the scores and the relative gap. intervals, weights: ``(groups,)``, how many intervals were
-    kept, and how much work a group is.
+    ``(inputs, *units)``, means over the finished paths of each input. difference, floor:
+    ``(paths,)`` F(x) - F(x') and what |difference| is not taken to be smaller than. total, gap:
+    ``(groups, paths)``,
+    the sum of the scores and the relative gap. intervals, weights: ``(groups,)``, how many
+    intervals were kept, and how much work a group is.
     """
 
     group: int
@@ -68,10 +72,11 @@ class ConductanceState:
 class Conductance(Method[ConductanceState, PathEvaluator]):
     """Cond^y(x) = ∫ dF/dy (x(α)) · dy/dα dα along the straight line x(α) = x' + α (x - x').
 
-    Scores are summed over a channel's positions (or kept per neuron). The path is cut into intervals,
-    each with its own gap |flow - ΔF|; those with the largest gaps are halved until their sum, relative to
-    max(|F(x) - F(x')|, a tenth of F's range on the path), is within ``tolerance``. Scores are never
-    rescaled to close the gap. With a set of baselines, scores are the mean over it.
+    Scores are summed over a channel's positions (or kept per neuron). The path is cut into
+    intervals, each with its own gap |flow - ΔF|; those with the largest gaps are halved until their
+    sum, relative to max(|F(x) - F(x')|, a tenth of F's range on the path), is within ``tolerance``.
+    Scores are never rescaled to close the gap. With a set of baselines, scores are the mean over
+    it.
     """
 
     name: ClassVar[str] = "conductance"
@@ -108,7 +113,8 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         )
 
     def step(self, state: ConductanceState, evaluator: PathEvaluator) -> ConductanceState:
-        """Evaluate a handful of intervals, or settle the paths in hand and take up the next ones."""
+        """Evaluate a handful of intervals, or settle the paths in hand and take up the next
+        ones."""
         if not len(state.pieces.path):
             return replace(state, pieces=_first_pieces(state, evaluator))
         waiting = np.nonzero(~state.pieces.known)[0]
@@ -149,15 +155,15 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
             reached = state.gap[index] <= self.tolerance
             if not group.cuts:
                 notes.append(
-                    f"nothing flows through {', '.join(names)}: the path does not move it, or the target "
-                    "does not depend on it; its conductance is 0"
+                    f"nothing flows through {', '.join(names)}: the path does not move it, or the "
+                    "target does not depend on it; its conductance is 0"
                 )
                 continue
             if not reached.all():
                 notes.append(
                     f"{', '.join(names)}: the tolerance of {self.tolerance:g} was not reached on "
                     f"{int((~reached).sum())} of {len(reached)} paths; the largest gap is "
-                    f"{float(state.gap[index].max()):.3g}, at intervals too narrow to halve"
+                    f"{float(state.gap[index].max()):.3g}, at intervals too narrow for float32"
                 )
             complete = [cut for cut in group.cuts if cut.complete]
             completeness += [
@@ -178,12 +184,16 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         ]
         if beside:
             notes.append(
-                "completeness does not apply to these layers alone, because something passes beside them: "
-                + ", ".join(beside)
+                "completeness does not apply to these layers alone, because something passes "
+                "beside them: " + ", ".join(beside)
             )
         return Result(
             estimand="conductance (Eq. 3), "
-            + ("per neuron" if self.granularity == "neuron" else "summed over each channel's positions"),
+            + (
+                "per neuron"
+                if self.granularity == "neuron"
+                else "summed over each channel's positions"
+            ),
             scores=state.totals,
             completeness=completeness,
             evaluations=evaluator.spent,
@@ -199,8 +209,8 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         )
 
     def _to_split(self, state: ConductanceState) -> BoolArray:
-        """Which intervals to halve: of each path beyond tolerance, those with the largest gaps, so many
-        that what is left of the gaps is within the tolerance."""
+        """Which intervals to halve: of each path beyond tolerance, those with the largest gaps, so
+        many that what is left of the gaps is within the tolerance."""
         pieces = state.pieces
         worst = np.abs(pieces.gap).max(axis=1, initial=0.0)
         split = np.zeros(len(worst), dtype=bool)
@@ -235,9 +245,7 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
             share = values / count[owner].reshape(-1, *[1] * (values.ndim - 1))
             np.add.at(sums, owner, share)
             totals[name] = sums
-            np.add.at(
-                total[state.group], pieces.path, values.reshape(len(values), -1).sum(axis=1)
-            )
+            np.add.at(total[state.group], pieces.path, values.reshape(len(values), -1).sum(axis=1))
         kept = state.intervals.copy()
         kept[state.group] += len(pieces.path)
         following = int(pieces.path.max()) + 1
@@ -320,4 +328,3 @@ def _halved(pieces: Pieces, split: BoolArray, evaluator: PathEvaluator) -> Piece
         known=unknown(pieces.known),
         scores={name: unknown(values) for name, values in pieces.scores.items()},
     )
-

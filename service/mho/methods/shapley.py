@@ -17,8 +17,8 @@ from mho.results import Result
 class Shapley(GameMethod[Any]):
     """Players are units, or groups of units; a removed unit is replaced by its substitute.
 
-    V is evaluated on all inputs for every coalition, so the standard errors speak of the sampling of
-    coalitions, for these inputs; they do not speak of other inputs.
+    V is evaluated on all inputs for every coalition, so the standard errors speak of the sampling
+    of coalitions, for these inputs; they do not speak of other inputs.
     """
 
     name: ClassVar[str] = "shapley"

@@ -39,7 +39,7 @@ def game(
     Errors name the option at fault: a value that needs labels, groups that overlap, a file that
     does not fit.
     """
-    kind = find("mho.values", Value, method.value, subject="value")  # type: ignore[type-abstract]
+    kind = find("mho.values", Value, method.value, subject="value")
     value = kind()
     if method.value == "cross_entropy" and method.score == "probability":
         raise InvalidOption(

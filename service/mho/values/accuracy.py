@@ -17,4 +17,4 @@ class Accuracy(Value):
     summary: ClassVar[str] = "share of inputs whose highest score is their label's"
 
     def per_sample(self, scores: Float32Array, labels: IntArray) -> FloatArray:
-        return (np.argmax(scores, axis=1) == labels).astype(np.float64)
+        return np.asarray(np.argmax(scores, axis=1) == labels, dtype=np.float64)

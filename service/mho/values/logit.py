@@ -11,7 +11,8 @@ from mho.value import Value
 
 
 class Logit(Value):
-    """The score of the class that ``--target`` names, before softmax (``--score`` may say otherwise)."""
+    """The score of the class that ``--target`` names, before softmax (``--score`` may say
+    otherwise)."""
 
     name: ClassVar[str] = "logit"
     summary: ClassVar[str] = "mean score of the target class"
