@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -101,7 +101,7 @@ def _for_each_method(
     choices = under.add_subparsers(metavar="METHOD", required=True, dest="method")
     made = []
     for name, kind in _methods().items():
-        text = textwrap.dedent(kind.__doc__ or "")
+        text = inspect.cleandoc(kind.__doc__ or "")
         one = choices.add_parser(
             name,
             help=kind.summary,

@@ -81,7 +81,7 @@ class Bar:
         self._progress.update(self._task, message=text)
 
     def note(self, text: str) -> None:
-        self._progress.console.print(f"note: {text}", markup=False, highlight=False)
+        self._progress.console.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def update(self, reached: Reached) -> None:
         text = reached.message or f"{reached.done:,.0f} of {reached.total:,.0f} {reached.unit}"

@@ -170,8 +170,8 @@ class Run:
             raise TooExpensive(
                 f"{self._method.name} over {len(self._bound.layers)} layers and "
                 f"{len(self._data)} inputs is estimated to take {_duration(self._seconds + rest)}, "
-                f"beyond the limit of {_duration(self._limit)}; choose fewer --layers or inputs, or accept the cost "
-                "with --yes",
+                f"beyond the limit of {_duration(self._limit)}; choose fewer --layers or "
+                "inputs, or accept the cost with --yes",
                 subject="layers",
             )
 
