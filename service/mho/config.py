@@ -22,11 +22,17 @@ class Settings:
 
     # where the server listens and keeps its things
     host: str = "127.0.0.1"
+    """Address to listen at; loopback only, as long as there is neither TLS nor authentication."""
     port: int = 50061
+    """Port to listen at; 0 takes a free one."""
     data_dir: str = "mho-data"
+    """Folder of models, data sets, jobs and results; one server at a time."""
     workers: int = 1
+    """Worker processes, each with one job at a time."""
     drain_seconds: float = 20.0
+    """How long a stopping server waits for calls to end and for running jobs to checkpoint."""
     reflection: bool = True
+    """Whether tools such as grpcurl may ask the server what services it has."""
 
     # how models are run
     provider: str = "auto"
@@ -41,19 +47,27 @@ class Settings:
 
     # what a run may cost and how it is kept
     cost_limit_seconds: float = 900.0
+    """Estimated duration beyond which a run stops, unless its cost was accepted."""
     checkpoint_seconds: float = 5.0
+    """How often a running job writes down what it has."""
     job_attempts: int = 3
-    """How often a job may lose its worker before it fails."""
+    """How often in a row a job may lose its worker without a newer checkpoint before it fails."""
     inspect_seconds: float = 120.0
     """Wall clock for parsing and checking an uploaded model or data set."""
 
     # what may come in
     max_model_bytes: int = 4096 * _MIB
+    """Largest model, external data included."""
     max_nodes: int = 200_000
+    """Most nodes of a model, those of functions and subgraphs included."""
     max_nesting: int = 16
+    """Deepest nesting of subgraphs."""
     max_data_bytes: int = 8192 * _MIB
+    """Largest data set, unpacked."""
     max_image_pixels: int = 64_000_000
+    """Most pixels of one image."""
     max_upload_bytes: int = 8192 * _MIB
+    """Largest file of an upload, and most bytes of a tenant's unfinished uploads together."""
 
 
 def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -41,7 +41,9 @@ def players() -> list[Player]:
     return [Player(f"{n} #{i}", {n: (i,)}) for n, k in (("r", 5), ("s", 4)) for i in range(k)]
 
 
-def game(value: object, *, memory: int = SETTINGS.memory_bytes, single: bool = False) -> MaskedCoalitions:  # fmt: skip
+def game(
+    value: object, *, memory: int = SETTINGS.memory_bytes, single: bool = False
+) -> MaskedCoalitions:
     made = problem(
         cnn(), data(X, LABELS), "r", "s", settings=replace(SETTINGS, memory_bytes=memory),
         single=single,

@@ -1,4 +1,4 @@
-"""Flattened tokens give what the same model on (batch, tokens, features) gives, for every method."""
+"""Flattened tokens give what the same model on (batch, tokens, features) gives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LABELS = [0, 1, 1, 0]
 
 
 def folded(batch: str = "N") -> Model:
-    """A block of GPT-2: Reshape, Gemm, activation, Gemm, Reshape back, and what passes beside it."""
+    """A block of GPT-2: Reshape, Gemm, activation, Gemm, Reshape back, and a way beside."""
     return net(
         """s = Shape(x)  n = Gather(s, i0)  t = Gather(s, i1)
         f = Reshape(x, flat_c)  h = Gemm(f, w, c)  r = Tanh(h)  p = Gemm(r, o)
@@ -111,18 +111,21 @@ def test_layers_with_the_batch_elsewhere_are_left_out_or_refused() -> None:
 
 
 def test_conductance_cuts_around_tensors_with_the_batch_elsewhere() -> None:
-    """The tail from ``r`` would read ``u``, whose leading axis is tokens, and must go further up."""
+    """The tail from ``r`` would read ``u``, whose leading axis is tokens: it goes further up."""
     model = net(
         """t = Transpose<perm = [1, 0, 2]>(x)  u = Tanh(t)
-        b = Transpose<perm = [1, 0, 2]>(u)  h = MatMul(x, w)  r = Relu(h)  p = MatMul(r, o)
-        a = Mul(p, b)  m = ReduceMean<keepdims = 0>(a, one)  y = MatMul(m, v)""",
+        h = MatMul(x, w)  r = Relu(h)  p = MatMul(r, o)
+        b = Transpose<perm = [1, 0, 2]>(p)  d = Mul(b, u)  a = Transpose<perm = [1, 0, 2]>(d)
+        m = ReduceMean<keepdims = 0>(a, one)  y = MatMul(m, v)""",
         f"(float[N,T,{C}] x) => (float[N,2] y)",
         **{k: WEIGHTS[k] for k in ("w", "o", "v", "one")},
     )
     method = Conductance(layers=("r",), tolerance=0.02)
     for rows in (1, 4):
         given = data(X[:rows])
-        result = finished(method, bound(method, model, given).evaluator)
+        evaluator = bound(method, model, given).evaluator
+        result = finished(method, evaluator)
+        assert evaluator._opened(0).members[0].tail.beside == ("x",)
         assert np.isfinite(result.scores["r"]).all()
         path = X[:rows, None] * np.linspace(0, 1, 2001)[1:, None, None].astype(np.float32)
         h = path @ WEIGHTS["w"]

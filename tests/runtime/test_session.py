@@ -100,7 +100,7 @@ def test_memory_that_runs_out(error: Exception) -> None:
 
 
 def test_other_failures_give_their_first_line() -> None:
-    with pytest.raises(InvalidModel, match="first$"):
+    with pytest.raises(InvalidModel, match=r"first$"):
         Session(_Failing(RuntimeError("first\nsecond"))).run({})
 
 

@@ -9,7 +9,7 @@ block, two more rows, so that every interval has a flow to compare with the chan
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,11 +59,17 @@ class Paths:
     start_of_path: IntArray
     input_of_path: IntArray
 
-    def at(self, path: IntArray, alpha: FloatArray) -> dict[str, Array]:
-        """Feeds of the points x' + alpha (x - x'), rows ``(points,)``."""
+    def at(
+        self, path: IntArray, alpha: FloatArray, names: Collection[str] | None = None
+    ) -> dict[str, Array]:
+        """Feeds of the points x' + alpha (x - x'), rows ``(points,)``; all, or those of
+        ``names``."""
         owner = self.input_of_path[path]
-        feeds: dict[str, Array] = {name: array[owner] for name, array in self.fixed.items()}
+        wanted = (*self.fixed, *self.end) if names is None else names
+        feeds = {name: array[owner] for name, array in self.fixed.items() if name in wanted}
         for name, ends in self.end.items():
+            if name not in wanted:
+                continue
             start, end = self.start[name][self.start_of_path[path]], ends[owner]
             scale = alpha.astype(end.dtype).reshape(-1, *[1] * (end.ndim - 1))
             # exact at both ends, so that F(x) and F(x') are the model's own
@@ -88,11 +94,12 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Group:
-    """A group in hand. head: gives all that its members read at a point; None where they read no
-    more than the path input. point_bytes: what that takes.
+    """A group in hand. given, head: what its members read at a point and is fed, and what gives the
+    rest; None where there is no rest. point_bytes: what all that takes.
     """
 
     members: tuple[_Member, ...]
+    given: tuple[str, ...]
     head: Batches | None
     point_bytes: int
 
@@ -116,7 +123,7 @@ class _Ends:
         tensor = self.tensors[name]
         gone = tuple(i for i in range(1, tensor.ndim) if i not in kept)
         parts = []
-        for start in range(0, max(1, len(self)), _COMPARED):
+        for start in range(0, len(self), _COMPARED):
             part = slice(start, start + _COMPARED)
             parts.append((tensor[self.lower[part]] != tensor[self.upper[part]]).any(axis=gone))
         return np.concatenate(parts)
@@ -134,6 +141,7 @@ class FiniteDifferencePaths:
         self._spent = {"forward": 0, "head": 0, "tail": 0}
         self._whole = problem.batches(paths.model)
         self._moving = tuple(paths.end)
+        self._fed = {*paths.end, *paths.fixed}
         self._groups = self._grouped()
         self._open: tuple[int, _Group] | None = None
 
@@ -201,14 +209,13 @@ class FiniteDifferencePaths:
 
     def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
         made, count = self._groups[group], len(intervals)
-        if not made.cuts:
-            nothing = {
-                layer.name: np.zeros((count, *self._unit_shape(layer))) for layer in made.layers
-            }
-            return IntervalSums(nothing, np.zeros((count, 0)))
+        opened = self._opened(group)
+        if not made.cuts or not count:
+            layers = [member.layer for member in opened.members] or made.layers
+            nothing = {layer.name: np.zeros((count, *self._unit_shape(layer))) for layer in layers}
+            return IntervalSums(nothing, np.zeros((count, len(made.cuts))))
         scores: dict[str, FloatArray] = {}
         flow = np.zeros(count)
-        opened = self._opened(group)
         ends = self._ends(opened, intervals)
         for member in opened.members:
             units, beside = self._member_sums(member, ends)
@@ -247,7 +254,7 @@ class FiniteDifferencePaths:
         run of the head tells, and the tail is cut elsewhere.
         """
         if not group.cuts:
-            return _Group((), None, 1)
+            return _Group((), (), None, 1)
         alone = not any(cut_made.complete for cut_made in group.cuts)
         unbatched: set[str] = set()
         while True:
@@ -277,7 +284,8 @@ class FiniteDifferencePaths:
             batches = self._problem.batches(graph, copies=2)
             members.append(_Member(actual, found, names, batches, alone))
         size = sum(array.nbytes for array in probe.values())
-        return _Group(tuple(members), head, max(1, size))
+        given = tuple(name for name in probe if name in self._fed)
+        return _Group(tuple(members), given, head, max(1, size))
 
     def _tail(self, layer: Layer, unbatched: set[str]) -> tuple[Tail, Reader | None]:
         model = self._paths.model
@@ -293,11 +301,10 @@ class FiniteDifferencePaths:
     def _head(self, reads: list[str]) -> tuple[Batches | None, dict[str, Array], set[str]]:
         """What computes ``reads``; those tensors at one point; and those that have not a row for
         every point."""
-        given = {*self._paths.end, *self._paths.fixed}
-        computed = [name for name in reads if name not in given]
+        computed = [name for name in reads if name not in self._fed]
         ends = np.array([0.0, 1.0])
         point = self._paths.at(np.zeros(1, np.int64), ends[1:])
-        probe = {name: point[name] for name in reads if name in given}
+        probe = {name: point[name] for name in reads if name in self._fed}
         if not computed:
             return None, probe, set()
         model = cut(self._paths.model, self._moving, computed)
@@ -326,7 +333,7 @@ class FiniteDifferencePaths:
         )
         place = place.reshape(-1)
         owner, at = points[0].astype(np.int64), points[1]
-        tensors: dict[str, Array] = self._paths.at(owner, at)
+        tensors = self._paths.at(owner, at, group.given)
         if group.head is not None:
             parts: dict[str, list[Array]] = {}
             for _, _, found in group.head.run(
