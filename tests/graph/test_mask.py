@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graph.nets import evaluate, net, normal, run
+from mho.errors import InvalidModel
 from mho.graph import units
 from mho.graph.mask import broadcast_shape, mask_input, masked, substitute_input
 from mho.graph.model import Model
@@ -267,3 +268,14 @@ def test_names_of_ours_and_odd_names_do_not_collide() -> None:
     expected = np.tile(np.array([1, 2, 3], F) @ normal(2, 3, 2), (5, 1))
     np.testing.assert_allclose(found["y"], expected, rtol=1e-5)
     assert [v.name for v in renamed.graph.inputs] == ["x"], "the model itself must not change"
+
+
+def test_a_weight_or_an_input_with_a_name_that_we_need() -> None:
+    odd = net("h = Gemm(x, w)  y = Relu(h)", "(float[N,3] x) => (float[N,3] y)", w=normal(1, 3, 3))
+
+    def rename(copy: object) -> None:
+        copy.graph.inputs[0].name = mask_input("h")  # type: ignore[attr-defined]
+
+    renamed = odd.rewritten(rename)
+    with pytest.raises(InvalidModel, match="has a tensor called 'mho/mask/h'"):
+        masked(renamed, [units.layer(renamed, "h")])

@@ -179,6 +179,21 @@ def test_positions_as_many_as_units_are_not_mistaken_for_them(tmp_path: Path) ->
     )
 
 
+def test_rankings_of_token_layers_add_up_tokens(tmp_path: Path) -> None:
+    model = net(
+        "h = MatMul(x, w)  r = Relu(h)  m = ReduceMean<keepdims = 0>(r, one)  y = MatMul(m, v)",
+        "(float[N,4,3] x) => (float[N,2] y)",
+        w=normal(1, 3, 4), v=normal(2, 4, 2), one=np.array([1]),
+    )  # fmt: skip
+    r = normal(3, 6, 4, 4)
+    np.savez(tmp_path / "scores.npz", r=r)
+    found = bound(
+        Ablation(scores="scores.npz", value="logit"), model, data(normal(4, 6, 4, 3)),
+        files={"scores": tmp_path / "scores.npz"},
+    )  # fmt: skip
+    np.testing.assert_allclose(found.evaluator.ranking, r.sum(axis=1).mean(axis=0), rtol=1e-5)
+
+
 def test_rankings_of_groups(tmp_path: Path) -> None:
     groups = {"a": {"r": [0, 1]}, "b": {"s": [2]}}
     files = {"groups": write(tmp_path, "g.json", groups), "scores": tmp_path / "scores.npz"}

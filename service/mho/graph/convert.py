@@ -139,7 +139,7 @@ def upgrade(model: ir.Model) -> str | None:
     model.graph = candidate.graph
     model.opset_imports.clear()
     model.opset_imports.update(imports)
-    return f"raised from opset {version} to {OLDEST_OPSET}"
+    return f"the model was raised from opset {version} to {OLDEST_OPSET}"
 
 
 def _without_weights(model: ir.Model) -> onnx.ModelProto:

@@ -184,11 +184,12 @@ def cuts_among(
     return found
 
 
-def depends(model: Model, path: Iterable[str], layer: str) -> bool:
-    """Whether ``layer`` moves when the tensors of ``path`` move."""
+def between(model: Model, path: Iterable[str], output: str) -> frozenset[str]:
+    """The tensors that move when those of ``path`` move, and on which ``output`` depends."""
     graph = model.graph
-    starts = [tensor_named(graph, name) for name in path]
-    return tensor_named(graph, layer) in _Flow(graph).descendants(starts)
+    moving = _Flow(graph).descendants([tensor_named(graph, name) for name in path])
+    needed = _ancestors([tensor_named(graph, output)], graph)
+    return frozenset(value.name for value in moving & needed if value.name)
 
 
 class _Flow:
@@ -253,18 +254,24 @@ def _has_batch(value: ir.Value, batch: set[str | int | None]) -> bool:
     return shape[0] in batch or (not isinstance(shape[0], int) and is_float(value))
 
 
-def _drop_unneeded(graph: ir.Graph, kept: Collection[str]) -> None:
-    """Remove nodes, initialisers and inputs that no output needs, but for the inputs ``kept``."""
-    needed: set[ir.Value] = set()
-    stack = list(graph.outputs)
+def _ancestors(values: Iterable[ir.Value], graph: ir.Graph) -> set[ir.Value]:
+    """``values`` and all that they depend on."""
+    seen: set[ir.Value] = set()
+    stack = list(values)
     while stack:
         value = stack.pop()
-        if value in needed:
+        if value in seen:
             continue
-        needed.add(value)
+        seen.add(value)
         node = value.producer()
         if node is not None:
             stack.extend(_outer(node, graph))
+    return seen
+
+
+def _drop_unneeded(graph: ir.Graph, kept: Collection[str]) -> None:
+    """Remove nodes, initialisers and inputs that no output needs, but for the inputs ``kept``."""
+    needed = _ancestors(graph.outputs, graph)
     gone = [node for node in graph if not any(value in needed for value in node.outputs)]
     graph.remove(gone, safe=True)
     for name, value in list(graph.initializers.items()):

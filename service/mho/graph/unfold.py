@@ -40,7 +40,7 @@ def unfolded(model: Model, layers: Sequence[Layer], batch: str) -> tuple[Model, 
 
 def _unfold(graph: ir.Graph, emit: Emitter, layer: Layer, batch: ir.Value) -> None:
     folded = tensor_named(graph, layer.name)
-    uses, shape, dtype = list(folded.uses()), folded.shape, folded.dtype
+    uses = list(folded.uses())
     rows = emit.op("Slice", emit.op("Shape", batch), emit.constant([0]), emit.constant([1]))
     whole = emit.op("Shape", folded)
     behind = emit.op("Slice", whole, emit.constant([1]), emit.constant([len(layer.shape)]))
@@ -49,8 +49,7 @@ def _unfold(graph: ir.Graph, emit: Emitter, layer: Layer, batch: ir.Value) -> No
     again = emit.op("Reshape", result, whole)
     rest = [dim if isinstance(dim, int) else None for dim in layer.shape[1:]]
     leading = None if batch.shape is None else batch.shape[0]
-    result.shape, result.dtype = ir.Shape([leading, None, *rest]), dtype
-    again.shape, again.dtype = shape, dtype
+    result.shape, again.shape = ir.Shape([leading, None, *rest]), folded.shape
     for user, position in uses:
         user.replace_input_with(position, again)
     for index, output in enumerate(graph.outputs):

@@ -27,7 +27,7 @@ from mho.graph.chords import (
     lower_input,
     upper_input,
 )
-from mho.graph.cut import Tail, cut, cuts_among, depends, tail
+from mho.graph.cut import Tail, between, cut, cuts_among, tail
 from mho.graph.linear import Reader, reader
 from mho.graph.model import Model
 from mho.graph.target import TARGET_SCORE
@@ -35,7 +35,7 @@ from mho.runtime.batches import Batches
 from mho.runtime.problem import Problem
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
-_BATCHES_A_STEP = 4
+_BATCHES_A_STEP, _NOTHING_A_STEP = 4, 4096
 _HELD_SHARE = 4
 """A step's ends of intervals may take this part of the memory budget."""
 _COMPARED = 32
@@ -71,9 +71,10 @@ class Paths:
             if name not in wanted:
                 continue
             start, end = self.start[name][self.start_of_path[path]], ends[owner]
-            scale = alpha.astype(end.dtype).reshape(-1, *[1] * (end.ndim - 1))
+            wide = np.promote_types(end.dtype, np.float32)  # float16 has no room for fine steps
+            scale = alpha.astype(wide).reshape(-1, *[1] * (end.ndim - 1))
             # exact at both ends, so that F(x) and F(x') are the model's own
-            feeds[name] = (1 - scale) * start + scale * end
+            feeds[name] = ((1 - scale) * start + scale * end).astype(end.dtype, copy=False)
         return feeds
 
 
@@ -149,9 +150,9 @@ class FiniteDifferencePaths:
         """Every layer in one group; layers through which nothing flows have no cut."""
         model, layers = self._paths.model, {layer.name: layer for layer in self._problem.layers}
         found: dict[str, PathGroup] = {}
+        flowing = between(model, self._moving, TARGET_SCORE)
         for name, layer in layers.items():
-            flows = depends(model, self._moving, name) and depends(model, [name], TARGET_SCORE)
-            if not flows:
+            if name not in flowing:
                 found[name] = PathGroup((self._actual(layer),), ())
         active = [name for name in layers if name not in found]
         for names in cuts_among(model, self._moving, active, TARGET_SCORE):
@@ -184,8 +185,10 @@ class FiniteDifferencePaths:
         """So many intervals that their chords fill a few batches, if all units move, and that what
         is known of their ends fits the memory."""
         opened = self._opened(group)
+        if not opened.members:
+            return _NOTHING_A_STEP
         pairs = sum(math.prod(self._unit_shape(member.layer)) for member in opened.members)
-        rows = min((member.chords.rows for member in opened.members), default=1)
+        rows = min(member.chords.rows for member in opened.members)
         held = self._problem.settings.memory_bytes // (_HELD_SHARE * opened.point_bytes)
         return max(1, min(_BATCHES_A_STEP * rows // max(1, pairs), held))
 
@@ -269,7 +272,7 @@ class FiniteDifferencePaths:
             if not wrong:
                 break
             for layer in group.layers:
-                if layer.name in wrong:
+                if layer.name in wrong or wrong <= unbatched:
                     raise Unsupported(
                         f"layer '{layer.name}' has not one row for every input; its first "
                         "dimension must be the batch",
