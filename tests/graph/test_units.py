@@ -415,3 +415,17 @@ def test_integers_vectors_and_sequences_are_no_layers(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         with pytest.raises(UnknownLayer, match=words):
             layer(model, name)
+
+
+def test_an_unlisted_tensor_that_a_convolution_reads_has_its_channels_first(
+    tmp_path: Path,
+) -> None:
+    """As of the embedding, transposed, in a text CNN: (N, features, tokens)."""
+    found = model_of(
+        "turned = Transpose<perm = [0, 2, 1]>(tokens)  y = Conv(turned, w)",
+        "(float[N, 5, 8] tokens) => (float[N, 4, 3] y)",
+        tmp_path,
+        w=np.ones((4, 8, 3), F),
+    )
+    assert (layer(found, "turned").axis, layer(found, "turned").units) == (1, 8)
+    assert (layer(found, "tokens").axis, layer(found, "tokens").units) == (2, 8)

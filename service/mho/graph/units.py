@@ -155,8 +155,7 @@ def _any_layer(model: Model, values: dict[str, ir.Value], found: Carriers, name:
         entry = _layer(value, carried.axis, carried.op_type)
     else:
         producer = value.producer()
-        rank = len(value.shape) if value.shape is not None else 0
-        entry = _layer(value, 2 if rank == 3 else 1, producer.op_type if producer else "Input")
+        entry = _layer(value, _likely_axis(value), producer.op_type if producer else "Input")
     if isinstance(entry, str):
         raise UnknownLayer(f"tensor '{name}' is no layer: {entry}", subject=name)
     batch = {_leading(v) for v in model.graph.inputs} - {None}
@@ -167,6 +166,14 @@ def _any_layer(model: Model, values: dict[str, ir.Value], found: Carriers, name:
             subject=name,
         )
     return entry
+
+
+def _likely_axis(value: ir.Value) -> int:
+    """The unit axis of a tensor to which no operator above gave one: 1 where a convolution reads it;
+    otherwise the last of three, as of tokens, else 1."""
+    convolved = any(user.op_type in ("Conv", "ConvTranspose") for user in value.consumers())
+    rank = len(value.shape) if value.shape is not None else 0
+    return 2 if rank == 3 and not convolved else 1
 
 
 def _leading(value: ir.Value) -> str | None:
