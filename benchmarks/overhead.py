@@ -1,177 +1,150 @@
 """What mho adds to onnxruntime, as ratios measured side by side in one run.
 
-    python benchmarks/overhead.py [--repeats 7] [--threads 2]
+    python benchmarks/overhead.py [--repeats 9] [--threads 2]
 
-1. Coalitions: evaluations per second of the masked model (masks and mean substitutes at every layer
-of
-   players, a different coalition in every row) against plain onnxruntime running the unmodified
-   model on the same batches. 1.0 would mean that masks cost nothing.
-2. Finite differences: time of conductance over a number of intervals against plain onnxruntime
-running the
-   tail of the model as many times. Below 1.0 the shortcut behind linear operators saves work.
+Coalitions: evaluations per second of the masked model (masks and substitutes at the layers of the
+players, another coalition for every pass over the inputs) against plain onnxruntime running the
+file as it is on the same batches. 1.0 would mean that masks cost nothing.
 
-The two sides of every pair run in turn, A B A B; the median of the ratios is given, with the
-smallest and the largest. Uses the example's model, and SqueezeNet where ``../shared/data`` has it.
+Finite differences: time of one step of conductance (as many intervals as the evaluator wants at
+once, each an eighth of a path; the head of the model included) against plain onnxruntime running
+the unmodified tail as many times as the evaluator counts. Below 1.0 the shortcut behind linear
+operators saves more than the heads and the chords cost.
+
+The two sides of every pair run in turn; given are the median of the ratios, the smallest and the
+largest.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 
+from cases import Case, machine, present, ratios, row, spread, table
 from mho.config import Settings
 from mho.data.source import Source
 from mho.evaluation import CoalitionEvaluator, Intervals, PathEvaluator
-from mho.graph.cut import cut
+from mho.graph.cut import cut, pruned
 from mho.graph.load import load
+from mho.graph.mask import masked
 from mho.graph.target import TARGET, TARGET_SCORE, scored, targeted
 from mho.jobs.attribution import open_run
 from mho.jobs.task import Task
+from mho.runtime.batches import rows_for
+from mho.runtime.provider import CPU
 from mho.runtime.session import Sessions
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model, its input's shape, and layers that cut it."""
-
-    name: str
-    model: Path
-    shape: tuple[int, ...]
-    layers: tuple[str, ...]
-
-
-CASES = (
-    Case(
-        "shapes (the example)",
-        ROOT / "examples/shapes/shapes.onnx",
-        (3, 48, 48),
-        ("conv1/relu", "conv3/relu", "dense1/relu"),
-    ),
-    Case(
-        "SqueezeNet 1.0",
-        SHARED / "squeezenet1.0.onnx",
-        (3, 227, 227),
-        ("fire5/concat", "fire9/concat"),
-    ),
-)
+_COALITIONS = 4
+_PATHS = 6
+_INTERVALS = 8
+"""Intervals of each path, as conductance begins."""
 
 
 def main() -> None:
     """Print two tables in Markdown."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--repeats", type=int, default=7)
+    arguments = argparse.ArgumentParser(description="what mho adds to onnxruntime")
+    arguments.add_argument("--repeats", type=int, default=9)
     arguments.add_argument("--threads", type=int, default=2)
     given = arguments.parse_args()
     settings = Settings(threads=given.threads, provider="cpu")
-    present = [case for case in CASES if case.model.exists()]
-    print(
-        "| model | masked layers | rows a batch | masked / plain evaluations per second | range |"
+    print(machine(given.threads), end="\n\n")
+    table(
+        ["model", "masked layers", "players", "rows a batch"]
+        + ["masked / plain evaluations per second", "range"]
     )
-    print("|---|---|---|---|---|")
-    for case in present:
-        print(coalitions(case, settings, given.repeats))
+    for case in present():
+        for layers in ([case.layers[0]], []):
+            coalitions(case, layers, settings, given.repeats)
     print()
-    print("| model, layer | units | tail evaluations | conductance / plain tail time | range |")
-    print("|---|---|---|---|---|")
-    for case in present:
+    table(["model, layer", "units", "intervals", "tail evaluations", "conductance / plain tail time", "range"])
+    for case in present():
         for layer in case.layers:
-            print(differences(case, layer, settings, given.repeats))
+            differences(case, layer, settings, given.repeats)
 
 
-def coalitions(case: Case, settings: Settings, repeats: int) -> str:
-    """One row of the first table."""
-    samples = 16
-    with _data(case, samples) as (inputs, labels):
-        run = open_run(
-            Task("shapley", {}, case.model, Source(inputs, labels), cost_accepted=True), settings
-        )
-        game: CoalitionEvaluator = run.evaluator
-        images = np.load(inputs)
-    kept = np.random.default_rng(0).random((2, len(game.players))) < 0.9
-    rows = game.rows  # type: ignore[attr-defined]  # of the evaluator on onnxruntime
-    model = load(case.model)
-    session = Sessions(settings).get(model)
-    name = model.inputs[0].name
-    feeds = np.concatenate([images, images])
+def coalitions(case: Case, layers: list[str], settings: Settings, repeats: int) -> None:
+    """One row of the first table; no ``layers`` are all that play by default."""
+    game: CoalitionEvaluator = evaluator("shapley", case, layers, case.samples, settings)
+    kept = np.random.default_rng(0).random((_COALITIONS, len(game.players))) < 0.9
+    # The batches that the game makes: its own are sized by its masked model.
+    rows = rows_for(masked(pruned(scored(load(case.model))), game.layers), settings, CPU)
+    inputs = case.inputs(case.samples)
+    packed = np.concatenate([inputs] * _COALITIONS)
+    session = plain_session(case.model, settings.threads)
+    name = session.get_inputs()[0].name
 
     def plain() -> None:
-        for start in range(0, len(feeds), rows):
-            session.run({name: feeds[start : start + rows]})
+        for start in range(0, len(packed), rows):
+            session.run(None, {name: packed[start : start + rows]})
 
-    ratios = _paired(plain, lambda: game.values(kept), repeats)
-    return _row([case.name, str(len(game.layers)), str(rows)], ratios)
+    found = ratios(plain, lambda: game.values(kept), repeats)
+    row([case.name, len(game.layers), len(game.players), rows, *spread(found)])
 
 
-def differences(case: Case, layer: str, settings: Settings, repeats: int) -> str:
+def differences(case: Case, layer: str, settings: Settings, repeats: int) -> None:
     """One row of the second table."""
-    with _data(case, 1) as (inputs, _):
-        run = open_run(
-            Task(
-                "conductance", {"layers": [layer]}, case.model, Source(inputs), cost_accepted=True
-            ),
-            settings,
-        )
-        evaluator: PathEvaluator = run.evaluator
-        image = np.load(inputs)
-    interval = Intervals(np.array([0]), np.array([0.5]), np.array([0.625]))
-    before = evaluator.spent["tail"]
-    evaluator.interval_sums(0, interval)
-    spent = evaluator.spent["tail"] - before
+    paths: PathEvaluator = evaluator("conductance", case, [layer], _PATHS, settings)
+    lower = np.roll(np.arange(_INTERVALS) / _INTERVALS, _INTERVALS // 2)  # the middle comes first
+    wanted = min(paths.chunk(0), _PATHS * _INTERVALS)
+    path = np.repeat(np.arange(_PATHS), _INTERVALS)[:wanted]
+    lower = np.tile(lower, _PATHS)[:wanted]
+    intervals = Intervals(path, lower, lower + 1 / _INTERVALS)
+    before = paths.spent["tail"]
+    paths.interval_sums(0, intervals)
+    count = paths.spent["tail"] - before
     sessions = Sessions(settings)
     model = targeted(scored(load(case.model)))
     head = sessions.get(cut(model, [], [layer]))
-    activation = head.run({model.inputs[0].name: image})[layer]
-    tail = sessions.get(cut(model, [layer], [TARGET_SCORE]))
-    rows = 8
+    activation = head.run({model.inputs[0].name: case.inputs(1)})[layer]
+    behind = cut(model, [layer], [TARGET_SCORE])
+    tail = sessions.get(behind)
+    rows = min(count, rows_for(behind, settings, CPU))
     feeds = {layer: np.repeat(activation, rows, axis=0), TARGET: np.zeros(rows, dtype=np.int64)}
+    rest = {name: array[: count % rows] for name, array in feeds.items()}
 
     def plain() -> None:
-        for _ in range(max(1, spent // rows)):
+        for _ in range(count // rows):
             tail.run(feeds)
+        if count % rows:
+            tail.run(rest)
 
-    ratios = _paired(lambda: evaluator.interval_sums(0, interval), plain, repeats)
-    units = evaluator.groups[0].layers[0].units
-    return _row([f"{case.name}, {layer}", str(units), str(spent)], ratios)
-
-
-def _paired(above: Callable[[], object], below: Callable[[], object], repeats: int) -> list[float]:
-    """Time of ``above`` over time of ``below``, pair by pair, after one of each to warm up."""
-    above()
-    below()
-    ratios = []
-    for _ in range(repeats):
-        ratios.append(_seconds(above) / _seconds(below))
-    return ratios
+    found = ratios(lambda: paths.interval_sums(0, intervals), plain, repeats)
+    (scored_layer,) = paths.groups[0].layers
+    row([f"{case.name}, {layer}", scored_layer.units, wanted, count, *spread(found)])
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def evaluator(
+    method: str, case: Case, layers: list[str], samples: int, settings: Settings
+) -> Any:
+    """What ``method`` asks, bound to ``layers`` of the model as a run binds it."""
+    with _files(case, samples) as (inputs, labels):
+        asked = Task(
+            method, {"layers": layers}, case.model, Source(inputs, labels), cost_accepted=True
+        )
+        return open_run(asked, settings).evaluator
 
 
-def _row(cells: list[str], ratios: list[float]) -> str:
-    low, high = min(ratios), max(ratios)
-    return f"| {' | '.join(cells)} | {np.median(ratios):.2f} | {low:.2f} to {high:.2f} |"
+def plain_session(model: Path, threads: int) -> Any:
+    """onnxruntime on the unmodified file, with nothing of mho between."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager
-def _data(case: Case, samples: int) -> Iterator[tuple[Path, Path]]:
-    """Random images and labels as files that last as long as the block."""
+def _files(case: Case, samples: int) -> Iterator[tuple[Path, Path]]:
+    """Inputs and labels as files that last as long as the block."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = np.random.default_rng(1).normal(size=(samples, *case.shape)).astype(np.float32)
-        np.save(folder / "inputs.npy", images)
+        np.save(folder / "inputs.npy", case.inputs(samples))
         np.save(folder / "labels.npy", np.zeros(samples, dtype=np.int64))
         yield folder / "inputs.npy", folder / "labels.npy"
 

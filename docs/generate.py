@@ -22,7 +22,7 @@ import mho.artifacts.summary
 import mho.config
 from mho.config import Settings
 from mho.estimator import Estimator
-from mho.method import GameMethod, Method, options_of
+from mho.method import GameMethod, Method, Option, options_of
 from mho.registry import entries
 from mho.value import Value
 
@@ -58,14 +58,15 @@ def values() -> list[str]:
 def options() -> list[str]:
     """Every option with the methods to which it means something."""
     kinds = _methods()
-    rows: dict[str, tuple[str, str, str, str]] = {}
+    rows: dict[str, tuple[str, ...]] = {}
     for kind in (Method, GameMethod, *kinds.values()):  # in order of declaration, shared ones first
         for entry, described in options_of(kind):
             used = ", ".join(name for name, k in kinds.items() if entry.name in k.uses)
             default = "" if entry.default in ("", ()) else f"`{entry.default}`"
             flag = f"`--{entry.name.replace('_', '-')}`"
-            rows.setdefault(entry.name, (flag, described.help, default, used))
-    return _table(("option", "meaning", "default", "used by"), rows.values())
+            takes = _takes(entry.default, described)
+            rows.setdefault(entry.name, (flag, described.help, takes, default, used))
+    return _table(("option", "meaning", "takes", "default", "used by"), rows.values())
 
 
 def settings() -> list[str]:
@@ -122,6 +123,16 @@ def written(text: str) -> str:
 
 def _methods() -> dict[str, type[Method[Any, Any]]]:
     return entries("mho.methods", Method)  # type: ignore[type-abstract]
+
+
+def _takes(default: Any, described: Option) -> str:
+    """What may be written for an option."""
+    if described.metavar:
+        return f"`{described.metavar}`"
+    words = [f"`{choice}`" for choice in described.choices] + (["a file"] if described.file else [])
+    if words:
+        return ", ".join(words)
+    return "a whole number" if isinstance(default, int) else "a number"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> list[str]:

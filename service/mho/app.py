@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from mho.api.server import run
+from mho.api.server import check_address, run
 from mho.config import Settings
 from mho.jobs.control import Control
 
@@ -22,4 +22,5 @@ def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
+    check_address(settings)  # first, so that a server that cannot start leaves no data folder
     run(settings, Control(settings), on_ready=on_ready)

@@ -19,15 +19,21 @@ with a slow, paper-like version.
 
 from __future__ import annotations
 
+import math
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mho.errors import InvalidOption
 from mho.evaluation import ActivationEvaluator, CoalitionEvaluator, PathEvaluator
+from mho.registry import entries, find
 from mho.results import Result
 from mho.types import JSON
+
+_MOST_BITS = 200
+"""Whole numbers beyond are described in messages, not written out."""
 
 StateT = TypeVar("StateT")
 EvaluatorT = TypeVar("EvaluatorT", ActivationEvaluator, PathEvaluator, CoalitionEvaluator)
@@ -35,8 +41,10 @@ EvaluatorT = TypeVar("EvaluatorT", ActivationEvaluator, PathEvaluator, Coalition
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: ``done`` of ``total`` in ``unit``; the total may grow while a path is
-    refined."""
+    """How far a run is: ``done`` of ``total`` in ``unit``.
+
+    The total may grow while a path is refined.
+    """
 
     done: float
     total: float
@@ -53,14 +61,19 @@ class Option:
     """What users are told of one option, and what is checked. Held in a dataclass field's metadata.
 
     choices: the keywords that may be written; empty means any value of the type.
+    registry: an extension folder (``mho.values``) whose entries' names are the keywords; contract:
+        the class that they subclass (``mho.value:Value``), found only when it is asked for, because
+        contracts may import this module.
     file: what kind of file may be named instead of a keyword: ``array`` (.npy, .npz), ``data``
-    (like
-        ``--inputs``), ``groups`` (.json, .yaml), ``scores`` (a scores.npz or its folder), or none.
+        (like ``--inputs``), ``groups`` (.json, .yaml), ``scores`` (a scores.npz or its folder), or
+        none.
     free: besides the keywords any text is allowed (a tensor's name, a class index).
     """
 
     help: str
     choices: tuple[str, ...] = ()
+    registry: str = ""
+    contract: str = ""
     file: str = ""
     free: bool = False
     minimum: float | None = None
@@ -161,12 +174,23 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
 
     needs: ClassVar[type[Any]] = CoalitionEvaluator
 
-    value: str = option("accuracy", "value function V of a coalition", free=True, metavar="NAME")
+    value: str = option(
+        "accuracy",
+        "value function V of a coalition",
+        registry="mho.values",
+        contract="mho.value:Value",
+    )
     estimator: str = option(
-        "permutation", "how the values are estimated", free=True, metavar="NAME"
+        "permutation",
+        "how the values are estimated",
+        registry="mho.estimators",
+        contract="mho.estimator:Estimator",
     )
     evaluations: int = option(
-        0, "budget of evaluations of V over the data; 0 means a default by the method", minimum=0
+        0,
+        "budget of evaluations of V over the data; "
+        "0: 24 permutations for shapley, 33 points a curve for ablation",
+        minimum=0,
     )
     substitute: str = option(
         "mean",
@@ -182,57 +206,113 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
 
 
 def options_of(kind: type[Any]) -> Iterator[tuple[Field[Any], Option]]:
-    """The option fields of a method class with their descriptions, in order of declaration."""
+    """The option fields of a method class with their descriptions, in order of declaration.
+
+    ``choices`` is complete: it holds the names that a registry has at this moment.
+    """
     for entry in fields(kind):
         if "option" in entry.metadata:
-            yield entry, entry.metadata["option"]
+            described: Option = entry.metadata["option"]
+            yield entry, replace(described, choices=choices_of(described))
+
+
+def choices_of(described: Option) -> tuple[str, ...]:
+    """The keywords that may be written for an option: those declared, or those of its registry."""
+    if not described.registry:
+        return described.choices
+    return tuple(entries(described.registry, _contract(described)))
 
 
 def build(kind: type[Any], values: Mapping[str, JSON]) -> Any:
-    """A ``kind`` with the given options; InvalidOption for unknown names and values out of
-    range."""
-    known = {entry.name: (entry, described) for entry, described in options_of(kind)}
+    """A ``kind`` with the given options.
+
+    InvalidOption names an option that the method does not have, a value of another type or out of
+    range, and a name that its registry does not have.
+    """
+    named = {entry.name: (entry, described) for entry, described in options_of(kind)}
     for name in values:
-        if name not in known:
+        if name not in named:
             raise InvalidOption(
-                f"{kind.name} has no option '{name}'; it has {', '.join(known)}", subject=name
+                f"{kind.name} has no option '{name}'; it has {', '.join(named)}", subject=name
             )
-    checked = {name: _checked(name, *known[name], value) for name, value in values.items()}
-    return kind(**checked)
+    return kind(**{name: _checked(*named[name], value) for name, value in values.items()})
 
 
-def _checked(name: str, entry: Field[Any], described: Option, value: JSON) -> Any:
-    default = entry.default if entry.default is not MISSING else None
-    if isinstance(default, tuple):
-        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-            raise InvalidOption(
-                f"option '{name}' takes a list of names, not {value!r}", subject=name
-            )
-        return tuple(value)
-    if isinstance(default, str):
-        if isinstance(value, int) and not isinstance(value, bool) and described.free:
-            value = str(value)
-        if not isinstance(value, str):
-            raise InvalidOption(f"option '{name}' takes a text, not {value!r}", subject=name)
-        if (
-            described.choices
-            and not (described.free or described.file)
-            and value not in described.choices
-        ):
-            raise InvalidOption(
-                f"option '{name}' is '{value}'; choose one of {', '.join(described.choices)}",
-                subject=name,
-            )
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidOption(f"option '{name}' takes a number, not {value!r}", subject=name)
-    if isinstance(default, int) and not float(value).is_integer():
-        raise InvalidOption(f"option '{name}' takes a whole number, not {value!r}", subject=name)
-    low, high = described.minimum, described.maximum
-    if not (value == value and (low is None or value >= low) and (high is None or value <= high)):
+def _checked(entry: Field[Any], described: Option, value: JSON) -> Any:
+    """``value`` in the type of the option's default; otherwise InvalidOption."""
+    if isinstance(entry.default, tuple):
+        return _names(entry.name, value)
+    if isinstance(entry.default, str):
+        return _text(entry.name, described, value)
+    return _number(entry.name, described, value, whole=isinstance(entry.default, int))
+
+
+def _names(name: str, value: JSON) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
         raise InvalidOption(
-            f"option '{name}' is {value}; it must lie "
-            + (f"between {low:g} and {high:g}" if high is not None else f"at or above {low:g}"),
+            f"option '{name}' takes a list of names, not {_shown(value)}", subject=name
+        )
+    return tuple(value)
+
+
+def _text(name: str, described: Option, value: JSON) -> str:
+    if described.free and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if value.bit_length() <= _MOST_BITS else value
+    if not isinstance(value, str):
+        raise InvalidOption(f"option '{name}' takes a text, not {_shown(value)}", subject=name)
+    if described.registry:
+        find(described.registry, _contract(described), value, subject=name)
+        return value
+    open_ended = described.free or described.file or not described.choices
+    if not open_ended and value not in described.choices:
+        raise InvalidOption(
+            f"option '{name}' is '{value}'; choose one of {', '.join(described.choices)}",
             subject=name,
         )
-    return int(value) if isinstance(default, int) else float(value)
+    return value
+
+
+def _number(name: str, described: Option, value: JSON, *, whole: bool) -> int | float:
+    """``value`` as int or float, within its bounds; a large int is never made a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidOption(f"option '{name}' takes a number, not {_shown(value)}", subject=name)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidOption(f"option '{name}' takes a finite number, not {value}", subject=name)
+    if whole and isinstance(value, float) and not value.is_integer():
+        raise InvalidOption(f"option '{name}' takes a whole number, not {value}", subject=name)
+    low, high = described.minimum, described.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InvalidOption(
+            f"option '{name}' is {_shown(value)}; it must {_bounds(low, high)}", subject=name
+        )
+    if whole:
+        return int(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidOption(
+            f"option '{name}' is {_shown(value)}, which is too large to compute with", subject=name
+        ) from None
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    least, most = (f"{b:g}" if isinstance(b, float) else str(b) for b in (low, high))
+    if low is None:
+        return f"be at most {most}"
+    return f"be at least {least}" if high is None else f"lie between {least} and {most}"
+
+
+def _shown(value: JSON) -> str:
+    """``value`` for a message, in bounded length."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"a number of about {round(value.bit_length() * math.log10(2))} digits"
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out ints of thousands of digits, as in a list
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:80] + "…"
+
+
+def _contract(described: Option) -> type[Any]:
+    found: type[Any] = pkgutil.resolve_name(described.contract)
+    return found

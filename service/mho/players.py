@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mho.evaluation import CoalitionEvaluator
-from mho.types import FloatArray
+from mho.types import JSON, FloatArray
 
 GROUPS = "groups"
 """Under this name stand the scores of players that are groups of units, in the players' order."""
@@ -21,3 +21,15 @@ def by_layer(game: CoalitionEvaluator, values: FloatArray) -> dict[str, FloatArr
         for layer, units in player.members.items():
             arrays[layer][units[0]] = value
     return arrays
+
+
+def group_names(game: CoalitionEvaluator) -> list[JSON]:
+    """The names of players that are groups, in the order of their scores; none for single units."""
+    if sum(layer.units for layer in game.layers) == len(game.players):
+        return []
+    return [player.name for player in game.players]
+
+
+def value_in_words(value: str, score: str) -> str:
+    """The value function as an estimand names it: over scores before softmax, or probabilities."""
+    return f"{value} of probabilities" if score == "probability" else value

@@ -34,8 +34,17 @@ CONTEXT = Context(
 def test_the_keys_are_those_that_were_promised() -> None:
     found = summary(Result(estimand="what"), CONTEXT)
     assert list(found) == [
-        *("format", "method", "options", "estimand", "model", "data", "seed", "engine", "why"),
-        *("provider", "versions", "seconds", "evaluations", "completeness", "std_error"),
+        *("format", "method", "options", "attachments", "estimand", "model", "data", "seed"),
+        *(
+            "engine",
+            "why",
+            "provider",
+            "versions",
+            "seconds",
+            "evaluations",
+            "completeness",
+            "std_error",
+        ),
         *("interval_factor", "layers", "top_units", "curves", "report", "notes", "files"),
     ]
     assert found["format"] == "mho-result/1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -240,7 +241,7 @@ def test_what_cannot_be_done_is_refused_by_name(
     tmp_path: Path, method: str, options: dict[str, Any], kind: type[MhoError], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
-        open_run(task(tmp_path, method, 2, **options), SETTINGS)
+        open_run(task(tmp_path, method, 2, **options), SETTINGS).progress()
 
 
 def test_a_run_beyond_the_cost_limit_stops_with_the_estimate(
@@ -254,7 +255,55 @@ def test_a_run_beyond_the_cost_limit_stops_with_the_estimate(
         for _ in range(100):
             run.step()
 
-    with pytest.raises(TooExpensive, match=r"estimated to take .* fewer --layers .*--yes"):
+    with pytest.raises(TooExpensive, match=r"estimated to take .* fewer layers .* accept the cost"):
         steps()
     run.accept_cost()
     run.step()
+
+
+def test_the_result_tells_the_files_that_options_named(tmp_path: Path) -> None:
+    groups = tmp_path / "groups.json"
+    members = {f"group {i}": {"conv3/relu": [i]} for i in range(12)}
+    groups.write_text(json.dumps(members))
+    baseline = tmp_path / "start.npy"
+    np.save(baseline, np.zeros((3, 48, 48), np.float32))
+    asked = task(tmp_path, "shapley", 4, groups=groups, baseline=baseline, evaluations=40)
+    run = open_run(asked, SETTINGS)
+    assert any("'baseline' was set, but has no meaning for shapley" in note for note in run.notes)
+    finish(run, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert summary["options"]["groups"] == "groups.json"
+    assert summary["options"]["baseline"] == "start.npy"
+    assert summary["attachments"]["groups"] == {
+        "name": "groups.json",
+        "digest": hashlib.sha256(groups.read_bytes()).hexdigest(),
+    }
+    assert summary["report"]["groups"] == list(members)
+
+
+def test_a_resumed_run_counts_all_its_evaluations(tmp_path: Path) -> None:
+    asked = task(tmp_path, "conductance", 2, layers=["pool3"], tolerance=0.1)
+    whole, first, second = (open_run(asked, SETTINGS) for _ in range(3))
+    finish(whole, tmp_path / "whole")
+    for _ in range(3):
+        first.step()
+    second.restore(first.checkpoint())
+    finish(second, tmp_path / "resumed")
+    spent = [
+        json.loads((tmp_path / name / "result.json").read_text())["evaluations"]
+        for name in ("whole", "resumed")
+    ]
+    assert spent[0] == spent[1]
+    assert spent[0]["tail"] > 0
+
+
+def test_a_target_that_labels_overrule_is_said(tmp_path: Path) -> None:
+    run = open_run(task(tmp_path, "shapley", 2, target="3"), SETTINGS)
+    assert any("value 'accuracy' judges by the labels" in note for note in run.notes)
+
+
+def test_units_that_would_play_twice_are_said(tmp_path: Path) -> None:
+    asked = task(tmp_path, "shapley", 2, layers=["dense1", "dense1/relu"])
+    assert any(
+        "dense1 holds units that play elsewhere" in n for n in open_run(asked, SETTINGS).notes
+    )

@@ -81,11 +81,18 @@ def test_a_file_may_hold_one_baseline_or_a_set(tmp_path: Path) -> None:
     assert (found.name, found.per_input) == ("b.npy", False)
     np.testing.assert_array_equal(found.values["x"], IMAGES[:1])
     many = normal(3, 5, 3, 16, 12)
-    np.savez(tmp_path / "b.npz", x=many, other=np.zeros(3))
+    np.savez(tmp_path / "b.npz", x=many)
     found = made("b", file=tmp_path / "b.npz")
     np.testing.assert_array_equal(found.values["x"], many)
     start, owner = found.pairs(2)
     assert list(zip(start, owner, strict=True)) == [(s, i) for i in range(2) for s in range(5)]
+
+
+def test_a_file_with_an_array_too_many_is_refused(tmp_path: Path) -> None:
+    """A name that was misspelt must not pass for want of another."""
+    np.savez(tmp_path / "b.npz", x=IMAGES[:1], other=np.zeros(3))
+    with pytest.raises(InvalidData, match="holds 'other', which is none of x"):
+        made("b", file=tmp_path / "b.npz")
 
 
 @pytest.mark.parametrize(

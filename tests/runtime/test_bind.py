@@ -40,7 +40,10 @@ def test_engines() -> None:
     with pytest.raises(InvalidOption, match="engine 'gradient' does not exist") as error:
         bound(Conductance(engine="gradient"), model(), GIVEN)
     assert error.value.subject == "engine"
-    assert bound(Activation(), model(), GIVEN).engine == "forward"
+    assert bound(Activation(), model(), GIVEN).engine == ""
+    for method in (Activation, Shapley, Ablation):
+        with pytest.raises(InvalidOption, match="engine 'gradient' does not exist"):
+            bound(method(engine="gradient"), model(), GIVEN)
 
 
 def test_only_layers_that_lead_to_the_score() -> None:

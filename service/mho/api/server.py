@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import time
@@ -35,6 +36,8 @@ from mho_client.v1 import (
 )
 
 SERVICES = ("mho.v1.Blobs", "mho.v1.Models", "mho.v1.Datasets", "mho.v1.Jobs", "mho.v1.Methods")
+
+_LAST_PORT = 65535
 
 _log = logging.getLogger("mho.api")
 
@@ -79,11 +82,7 @@ class Server:
             port = server.add_insecure_port(f"{host}:{self._settings.port}")
         except RuntimeError as error:
             self._watchers.close()
-            raise InvalidOption(
-                f"port {self._settings.port} of {host} cannot be had, most likely because another "
-                "server listens there; choose another (setting port, or MHO_PORT), or 0 for any",
-                subject="port",
-            ) from error
+            raise _port_taken(host, self._settings.port) from error
         await server.start()
         self._server = server
         for service in ("", *SERVICES):
@@ -156,6 +155,37 @@ def run(
     """``serve`` for those who have no event loop; makes the control where none is given."""
     asyncio.run(
         serve(settings, Control(settings) if control is None else control, on_ready=on_ready)
+    )
+
+
+def check_address(settings: Settings) -> None:
+    """InvalidOption where ``Server.start`` would refuse the host or the port.
+
+    Worth calling before a control is made. Another program may still take the port in between.
+    """
+    host = loopback(settings.host)
+    if not 0 <= settings.port <= _LAST_PORT:
+        raise InvalidOption(
+            f"port is {settings.port}; it must lie between 0 (any free one) and {_LAST_PORT}",
+            subject="port",
+        )
+    family, kind, _, _, address = socket.getaddrinfo(
+        host.strip("[]"), settings.port, type=socket.SOCK_STREAM
+    )[0]
+    with socket.socket(family, kind) as probe:
+        if os.name != "nt":  # there the option would share a port that is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise _port_taken(host, settings.port) from error
+
+
+def _port_taken(host: str, port: int) -> InvalidOption:
+    return InvalidOption(
+        f"port {port} of {host} cannot be had, most likely because another server listens there; "
+        "choose another (setting port, or MHO_PORT), or 0 for any",
+        subject="port",
     )
 
 

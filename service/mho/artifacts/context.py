@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,7 @@ class Context:
     seconds: wall clock of the run. provider: what onnxruntime ran on.
     versions: of mho and of what it rests on.
     pictures: index of an input -> the picture to show of it, or None.
-    unit_names: layer -> a name for each of its units, where they have names (``groups``).
+    attachments: option -> ``{"name", "digest"}`` of the file that it named.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Context:
     pictures: Callable[[int], Picture | None] = no_pictures
     model_name: str = ""
     data_name: str = ""
-    unit_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    attachments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def input_name(self, index: int) -> str:
         """What input ``index`` is called."""

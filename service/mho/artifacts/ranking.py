@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mho.artifacts.context import Context
+from mho.players import GROUPS
 from mho.results import Result
 from mho.types import FloatArray, IntArray
-
-GROUPS = "groups"
-"""The name under which the scores of named groups are kept; their names are in the report."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def _layer(name: str, result: Result, context: Context) -> LayerScores:
     values = np.asarray(result.scores[name], np.float64)
     error = result.std_error.get(name)
     layer = context.layers.get(name)
-    labels = context.unit_names.get(name, _group_names(name, result.report))
+    labels = _group_names(name, result.report)
     if values.ndim < 2:
         flat = values.reshape(-1)
         return LayerScores(

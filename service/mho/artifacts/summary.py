@@ -3,21 +3,22 @@
 ==============  =================================================================================
 format          ``mho-result/1``
 method          the method's name
-options         every option by field name, defaults included
+options         every option by field name, defaults included; of a file its name
+attachments     option -> ``{"name", "digest"}`` of the file that it named, SHA-256
 estimand        what the scores estimate, in words
 model           ``{"name", "digest"}``, the digest SHA-256 of the model's files
 data            ``{"name", "digest", "inputs"}``, ``inputs`` being how many
 seed            of every random draw
-engine, why     how derivatives were had and the reason; null where the method needs none
+engine, why     how derivatives were had and the reason; engine is null where none are needed
 provider        what onnxruntime ran on
 versions        of mho and of what it rests on
-seconds         wall clock of the run
+seconds         wall clock from reading the model to the last evaluation
 evaluations     what was spent, by kind
 completeness    list, one entry per cut: ``{"layers", "gap": {"median", "max", "per_input"},
                 "difference", "total", "floor"}``; the last three are lists, one number per input
 std_error       layer -> ``{"median", "max"}`` over its units; only layers that have them
-interval_factor standard errors to each side of a score that make its 95 % interval; null without
-any layers          list of ``{"name", "op_type", "units", "shape", "axis"}`` of the scored layers
+interval_factor standard errors to each side of a score that make its 95 % interval, or null
+layers          list of ``{"name", "op_type", "units", "shape", "axis"}`` of the scored layers
 top_units       layer -> the ten units of largest magnitude: ``{"unit", "score"}`` and, where they
                 apply, ``"std_error"``, ``"position"`` (neuron granularity), ``"name"`` (groups),
                 ``"magnitude"`` (scores per input: the mean of ``|score|``, by which they are
@@ -59,6 +60,7 @@ def summary(result: Result, context: Context, files: Sequence[str] = ()) -> dict
         "format": FORMAT,
         "method": context.method,
         "options": context.options,
+        "attachments": context.attachments,
         "estimand": result.estimand,
         "model": {"name": context.model_name, "digest": context.model_digest},
         "data": {

@@ -57,24 +57,34 @@ def write(result: Result, context: Context, folder: Path) -> list[Path]:
         finally:
             shutil.rmtree(undo or work, ignore_errors=True)
     except OSError as error:
-        raise InvalidOption(
-            f"the result cannot be written to {folder}: {error.strerror or error}; name another "
-            "folder for --out, or make room",
-            subject="out",
-        ) from error
+        raise _not_writable(folder, error) from error
     return [folder / name for name in files]
 
 
 def check_folder(folder: Path) -> None:
-    """InvalidOption where ``folder`` is a file, or holds things and no result of mho.
+    """InvalidOption where no result can be put into ``folder``, which need not exist yet: it or
+    something above it is a file or may not be written, or it holds things and no result of mho.
 
-    Worth calling before a long run.
+    Leaves nothing behind. Worth calling before a long run.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InvalidOption(f"{folder} is a file; name a folder for --out", subject="out")
-    names = sorted(path.name for path in folder.iterdir())
+    try:
+        nearest = folder
+        while not os.path.lexists(nearest) and nearest != nearest.parent:
+            nearest = nearest.parent
+        if not nearest.is_dir():
+            kind = "a file" if nearest.exists() else "a link to nothing"
+            raise InvalidOption(
+                f"{nearest} is {kind}; name a folder for --out"
+                + ("" if nearest == folder else f", which {folder} cannot be"),
+                subject="out",
+            )
+        names = sorted(path.name for path in folder.iterdir()) if nearest == folder else []
+        # Tried, not asked: root is told that it may write to /proc and to a read-only disk.
+        Path(tempfile.mkdtemp(prefix=_WORK, dir=nearest)).rmdir()
+        # Too long a name shows only here, because looking for it finds nothing.
+        folder.exists()
+    except OSError as error:
+        raise _not_writable(folder, error) from error
     other = [name for name in names if name not in _OWN and not name.startswith(_WORK)]
     if SUMMARY in names and not _ours(folder / SUMMARY):
         other = [SUMMARY]
@@ -86,6 +96,14 @@ def check_folder(folder: Path) -> None:
             "new or empty folder for --out",
             subject="out",
         )
+
+
+def _not_writable(folder: Path, error: OSError) -> InvalidOption:
+    return InvalidOption(
+        f"the result cannot be written to {folder}: {error.strerror or error}; name another "
+        "folder for --out, or make room",
+        subject="out",
+    )
 
 
 def arrays(result: Result) -> dict[str, Array]:

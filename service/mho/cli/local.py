@@ -1,9 +1,12 @@
-"""Commands that work in this process."""
+"""Commands that work in this process.
+
+What reads and runs models (``mho.jobs.attribution``) is imported by the commands that need it, so
+that the others and ``--help`` answer at once.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +14,9 @@ from typing import Any
 
 from mho import config
 from mho.artifacts.write import check_folder
-from mho.cli import show
+from mho.cli import flags, show
 from mho.data.source import Source
 from mho.errors import InvalidOption, TooExpensive
-from mho.jobs.attribution import inspect_model, open_run
 from mho.jobs.task import Task
 from mho.method import Method, options_of
 from mho.registry import entries
@@ -23,6 +25,8 @@ from mho.types import JSON
 
 def layers(arguments: argparse.Namespace) -> None:
     """Print the layers of a model."""
+    from mho.jobs.attribution import inspect_model
+
     found = inspect_model(arguments.model, config.load())
     if arguments.json:
         show.json_text({"layers": found["layers"]})
@@ -41,6 +45,8 @@ def methods(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run one method in this process, with a progress bar, and write its result."""
+    from mho.jobs.attribution import open_run
+
     settings = config.load()
     if arguments.provider is not None:
         settings = replace(settings, provider=arguments.provider)
@@ -72,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
             bar.update(opened.progress())
         bar.message("writing the result")
         opened.write(arguments.out)
-    show.result(json.loads((arguments.out / "result.json").read_text("utf-8")), str(arguments.out))
+    show.result(arguments.out, said=opened.notes)
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[dict[str, JSON], dict[str, Path]]:
@@ -94,7 +100,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[dict[str, JSON], dict[str, Pa
             if not path.exists():
                 words = ", ".join(described.choices)
                 raise InvalidOption(
-                    f"--{entry.name.replace('_', '-')} is '{value}', which is "
+                    f"{flags.flag(entry.name)} is '{value}', which is "
                     + (
                         f"neither one of {words} nor a file that exists"
                         if words
@@ -115,12 +121,14 @@ def described_methods() -> list[dict[str, Any]]:
         options = [
             {
                 "name": entry.name,
-                "flag": "--" + entry.name.replace("_", "-"),
+                "flag": flags.flag(entry.name),
+                "metavar": flags.metavar(entry, described),
                 "help": described.help,
+                "explained": flags.explained(entry, described),
                 "default": list(entry.default)
                 if isinstance(entry.default, tuple)
                 else entry.default,
-                "choices": list(described.choices),
+                "choices": list(flags.choices(described)),
                 "file": described.file,
                 "used": entry.name in kind.uses,
             }

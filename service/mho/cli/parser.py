@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mho import __version__
-from mho.cli import local, remote
-from mho.method import Method, Option, options_of
+from mho.cli import flags, local, remote
+from mho.method import Method, options_of
 from mho.registry import entries
 
 _SERVER = "localhost:50061"
+_MODEL = "MODEL"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in one line that says where the help is."""
+    """Errors in one line that says where the help is: that of the command at fault."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse here what is unknown; argparse would leave it to the outermost parser."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
+        greedy = [a.option_strings[0] for a in self._actions if a.option_strings and a.nargs == "+"]
+        if greedy and _MODEL in message.split(": ", 1)[-1].split(", "):
+            message += (
+                f"; write {_MODEL} before {' and '.join(greedy)}, which takes all that follows it"
+            )
         self.exit(2, f"mho: error: {message}; '{self.prog} --help' tells what can be written\n")
 
 
@@ -33,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     layers = _command(commands, "layers", local.layers, "list the layers and units of a model")
-    layers.add_argument("model", type=Path, metavar="MODEL", help=".onnx file")
+    layers.add_argument("model", type=Path, metavar=_MODEL, help=".onnx file")
     layers.add_argument("--json", action="store_true", help="print JSON")
 
     methods = _command(commands, "methods", local.methods, "list the methods and their options")
@@ -118,12 +133,12 @@ def _methods() -> dict[str, type[Method[Any, Any]]]:
 
 
 def _add_task(one: argparse.ArgumentParser) -> None:
-    one.add_argument("model", type=Path, metavar="MODEL", help=".onnx file")
+    one.add_argument("model", type=Path, metavar=_MODEL, help=".onnx file")
     one.add_argument(
         "--inputs",
         type=Path,
         required=True,
-        metavar="FILE|DIR",
+        metavar="FILE|DIR|ZIP",
         help=".npy, .npz keyed by graph input, or a folder or ZIP of images",
     )
     one.add_argument(
@@ -146,31 +161,20 @@ def _add_options(one: argparse.ArgumentParser, method: str) -> None:
     kind = _methods()[method]
     group = one.add_argument_group("options of the method")
     for entry, described in options_of(kind):
-        flag = "--" + entry.name.replace("_", "-")
-        default = entry.default
-        text = described.help.replace("%", "%%")
-        if default not in ("", ()):
-            text += f" (default {default})"
+        text = flags.explained(entry, described)
         if entry.name not in kind.uses:
             text += f" [no meaning for {method}]"
         settings: dict[str, Any] = {
             "dest": f"option_{entry.name}",
             "default": argparse.SUPPRESS,
-            "help": text,
-            "metavar": described.metavar or _metavar(default, described),
+            "help": text.replace("%", "%%"),
+            "metavar": flags.metavar(entry, described),
         }
-        if isinstance(default, tuple):
+        if isinstance(entry.default, tuple):
             settings |= {"nargs": "+", "action": "extend"}
-        elif isinstance(default, (int, float)):
-            settings["type"] = _number(type(default))
-        group.add_argument(flag, **settings)
-
-
-def _metavar(default: Any, described: Option) -> str:
-    words = [*described.choices, *(["FILE"] if described.file else [])]
-    if words:
-        return "|".join(words)
-    return {int: "N", float: "X"}.get(type(default), "NAME")
+        elif isinstance(entry.default, (int, float)):
+            settings["type"] = _number(type(entry.default))
+        group.add_argument(flags.flag(entry.name), **settings)
 
 
 def _number(kind: type[Any]) -> Callable[[str], Any]:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mho import config
 from mho.artifacts.write import check_folder
-from mho.cli import show
+from mho.cli import show, streams
 from mho.cli.local import chosen
 from mho.errors import MhoError, by_reason
 from mho.method import Progress
 
 if TYPE_CHECKING:
-    from mho_client import Client, Job
+    from mho_client import Client, Job, JobStatus
 
 
 def serve(arguments: argparse.Namespace) -> None:
     """Serve until stopped; the first line on stdout tells the address."""
+    _quiet_grpc()
     from mho.app import serve as run
 
     settings = config.load(arguments.config)
@@ -33,8 +34,7 @@ def serve(arguments: argparse.Namespace) -> None:
         settings = replace(settings, data_dir=str(arguments.data_dir))
 
     def ready(port: int) -> None:
-        sys.stdout.write(f"mho serves at {settings.host}:{port}\n")
-        sys.stdout.flush()
+        streams.write(sys.stdout, f"mho serves at {settings.host}:{port}\n")
 
     run(settings, ready)
 
@@ -64,21 +64,20 @@ def submit(arguments: argparse.Namespace) -> None:
             **options,
             **files,
         )
-        sys.stdout.write(f"{job.name}\n")
-        sys.stdout.flush()
+        streams.write(sys.stdout, f"{job.name}\n")
         if arguments.out is not None or arguments.wait:
             _follow(job, bar)
         if arguments.out is not None:
             _fetch(job, arguments.out, bar)
     if arguments.out is not None:
-        _show(arguments.out)
+        show.result(arguments.out)
 
 
 def watch(arguments: argparse.Namespace) -> None:
     """Follow a job to its end; a failed job is an error."""
     with _connected(arguments) as client, show.progress("job") as bar:
         _follow(client.job(arguments.job), bar)
-    sys.stdout.write("SUCCEEDED\n")
+    streams.write(sys.stdout, "SUCCEEDED\n")
 
 
 def fetch(arguments: argparse.Namespace) -> None:
@@ -86,41 +85,46 @@ def fetch(arguments: argparse.Namespace) -> None:
     check_folder(arguments.out)
     with _connected(arguments) as client, show.progress("fetch") as bar:
         _fetch(client.job(arguments.job), arguments.out, bar)
-    _show(arguments.out)
+    show.result(arguments.out)
 
 
 def cancel(arguments: argparse.Namespace) -> None:
     """Ask a job to stop."""
     with _connected(arguments) as client:
         status = client.job(arguments.job).cancel()
-    sys.stdout.write(f"{status.state}\n")
+    streams.write(sys.stdout, f"{status.state}\n")
 
 
 def list_jobs(arguments: argparse.Namespace) -> None:
     """The server's jobs, newest first."""
     with _connected(arguments) as client:
         found = list(client.jobs())
+    rows = [_described(job) for job in found]
     if arguments.json:
-        show.json_text(
-            {
-                "jobs": [
-                    {
-                        "name": job.name,
-                        "method": job.method,
-                        "state": job.state,
-                        "created": job.created.isoformat(),
-                    }
-                    for job in found
-                ]
-            }
-        )
+        show.json_text({"jobs": rows})
     else:
-        show.jobs(found)
+        show.jobs(rows)
+
+
+def _described(job: JobStatus) -> dict[str, Any]:
+    """What ``mho list`` tells of a job, as JSON."""
+    return {
+        "name": job.name,
+        "method": job.method,
+        "state": job.state,
+        "cancelling": job.cancelling,
+        "progress": None
+        if job.progress is None
+        else {**asdict(job.progress), "fraction": job.progress.fraction},
+        "created": job.created.isoformat(),
+        "error": None if job.error is None else asdict(job.error),
+    }
 
 
 @contextmanager
 def _connected(arguments: argparse.Namespace) -> Iterator[Client]:
     """A client whose errors are those of this program."""
+    _quiet_grpc()
     from mho_client import Client, MhoClientError
 
     try:
@@ -133,6 +137,11 @@ def _connected(arguments: argparse.Namespace) -> Iterator[Client]:
     except OSError as error:
         name = error.filename or arguments.server
         raise MhoError(f"{name}: {error.strerror or error}") from error
+
+
+def _quiet_grpc() -> None:
+    """Keep gRPC's own lines off stderr: what they say, our errors say. Before grpc is imported."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def _follow(job: Job, bar: show.Bar) -> None:
@@ -148,7 +157,3 @@ def _follow(job: Job, bar: show.Bar) -> None:
 def _fetch(job: Job, folder: Path, bar: show.Bar) -> None:
     bar.message("fetching the result")
     job.fetch(folder, bar.bytes)
-
-
-def _show(folder: Path) -> None:
-    show.result(json.loads((folder / "result.json").read_text("utf-8")), str(folder))

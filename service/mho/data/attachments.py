@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import reprlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,24 @@ def array(path: Path, subject: str, *, max_bytes: int = MAX_BYTES) -> Array | di
         "numpy.savez",
         subject=subject,
     )
+
+
+def digest(path: Path) -> str:
+    """SHA-256 (hex) of the file; of the ``scores.npz`` in it where it is the folder of a result."""
+    file = path / _SCORES_FILE if path.is_dir() else path
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_names(found: Mapping[str, Array], wanted: Sequence[str], subject: str) -> None:
+    """InvalidData where the file of option ``subject`` holds an array that nothing asked for."""
+    surplus = [name for name in found if name not in wanted]
+    if surplus:
+        raise InvalidData(
+            f"the file of '{subject}' holds '{surplus[0]}', which is none of "
+            f"{', '.join(wanted)[:500]}; rename it or take it out",
+            subject=subject,
+        )
 
 
 def groups(path: Path) -> dict[str, dict[str, list[int]]]:

@@ -61,7 +61,7 @@ def select(model: Model, patterns: Sequence[str]) -> list[Layer]:
             continue
         matches = [name for name in listed if fnmatchcase(name, pattern)]
         if not matches:
-            raise _unknown(pattern, [*listed, *values])
+            raise _unknown(model, pattern, [*listed, *values])
         chosen.update({name: listed[name] for name in matches})
     return [chosen[name] for name in values if name in chosen]
 
@@ -139,12 +139,7 @@ def _yields_output(node: ir.Node, found: Carriers, position: dict[ir.Node, int])
 
 def _any_layer(model: Model, values: dict[str, ir.Value], found: Carriers, name: str) -> Layer:
     if name not in values:
-        if name in model.graph.initializers:
-            raise UnknownLayer(
-                f"'{name}' is a weight, not an activation; name the tensor that the operator makes",
-                subject=name,
-            )
-        raise _unknown(name, list(values))
+        raise _unknown(model, name, list(values))
     value = values[name]
     if value not in found.fed:
         raise UnknownLayer(
@@ -169,8 +164,10 @@ def _any_layer(model: Model, values: dict[str, ir.Value], found: Carriers, name:
 
 
 def _likely_axis(value: ir.Value) -> int:
-    """The unit axis of a tensor to which no operator above gave one: 1 where a convolution reads it;
-    otherwise the last of three, as of tokens, else 1."""
+    """The unit axis of a tensor to which no operator above gave one.
+
+    1 where a convolution reads it; otherwise the last of three, as of tokens, else 1.
+    """
     convolved = any(user.op_type in ("Conv", "ConvTranspose") for user in value.consumers())
     rank = len(value.shape) if value.shape is not None else 0
     return 2 if rank == 3 and not convolved else 1
@@ -197,10 +194,16 @@ def _layer(value: ir.Value, axis: int, op_type: str) -> Layer | str:
     return Layer(name=value.name or "", op_type=op_type, units=units, shape=shape, axis=axis)
 
 
-def _unknown(name: str, known: Sequence[str]) -> UnknownLayer:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+def _unknown(model: Model, name: str, known: Sequence[str]) -> UnknownLayer:
+    """What is said of a ``name`` that no activation has; ``known`` may hold a name twice."""
+    if name in model.graph.initializers:
+        return UnknownLayer(
+            f"'{name}' is a weight, not an activation; name the tensor that the operator makes",
+            subject=name,
+        )
+    close = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.5)
     if close:
         hint = "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     else:
-        hint = "'mho inspect' lists the layers"
+        hint = "'mho layers' lists the layers"
     return UnknownLayer(f"the model has no tensor or layer '{name}'; {hint}", subject=name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,18 @@ from mho.artifacts.context import Context
 from mho.artifacts.write import write
 from mho.config import Settings
 from mho.data import dataset
+from mho.data.attachments import digest
 from mho.data.dataset import Dataset
 from mho.data.source import Source
 from mho.errors import InvalidOption, TooExpensive
 from mho.evaluation import Layer
 from mho.graph import load as loading
 from mho.graph import units
+from mho.graph.flow import is_float, named_values
 from mho.graph.load import Limits
 from mho.graph.model import Model
 from mho.jobs.task import Task
 from mho.method import Method, Progress, build, options_of
-from mho.players import GROUPS
 from mho.registry import find
 from mho.results import Result
 from mho.runtime.bind import Bound, bind
@@ -45,55 +46,64 @@ _PROJECT_AFTER = 5.0
 """Seconds of steps after which the cost of the whole run is projected."""
 
 
-class Run:
-    """A method bound to its model and data, and the state it has reached."""
+@dataclass(frozen=True)
+class Opened:
+    """What a task named, read and checked. attachments: option -> name and digest of its file."""
 
-    def __init__(
-        self, task: Task, method: Method[Any, Any], bound: Bound, data: Dataset, model: Model,
-        provider: str, settings: Settings,
-    ) -> None:  # fmt: skip
-        self._task = task
-        self._method = method
-        self._bound = bound
-        self._data = data
-        self._model = model
-        self._provider = provider
-        self._limit = np.inf if task.cost_accepted else settings.cost_limit_seconds
-        self._seconds = 0.0
+    task: Task
+    method: Method[Any, Any]
+    model: Model
+    data: Dataset
+    bound: Bound
+    provider: str
+    attachments: Mapping[str, Mapping[str, str]]
+
+
+class Run:
+    """A method bound to its model and data, and the state it has reached.
+
+    ``seconds`` have gone into it before, and go into its clock.
+    """
+
+    def __init__(self, opened: Opened, settings: Settings, seconds: float = 0.0) -> None:
+        self._opened = opened
+        self._method = opened.method
+        self._evaluator = opened.bound.evaluator
+        self._limit = np.inf if opened.task.cost_accepted else settings.cost_limit_seconds
+        self._seconds = seconds
         self._stepped = 0.0
-        started = time.monotonic()
-        self._state: Any = method.init(bound.evaluator)
-        self._seconds += time.monotonic() - started
-        self._from = method.progress(self._state).fraction
+        self._from = 0.0
+        self._state: Any = None
 
     @property
     def state_version(self) -> str:
         """Changes when a checkpoint of another version of the state could not be read."""
-        return f"{mho.__version__}/{self._method.name}/{type(self._state).__name__}"
+        return f"{mho.__version__}/{self._method.name}/{self._method.state_class().__name__}"
 
     @property
     def evaluator(self) -> Any:
         """What the method asks: one of the protocols of ``mho.evaluation``."""
-        return self._bound.evaluator
+        return self._evaluator
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know before the end: why an engine was taken, options without
         meaning."""
-        return (f"engine {self._bound.engine}: {self._bound.why}", *self._bound.notes)
+        bound = self._opened.bound
+        return (*([f"engine {bound.engine}: {bound.why}"] if bound.engine else []), *bound.notes)
 
     @property
     def done(self) -> bool:
-        return self._method.done(self._state)
+        return self._method.done(self._begun())
 
     def progress(self) -> Progress:
-        return self._method.progress(self._state)
+        return self._method.progress(self._begun())
 
     def step(self) -> None:
         """One step of the method. TooExpensive where the rest is projected to go beyond the
         limit."""
         started = time.monotonic()
-        self._state = self._method.step(self._state, self._bound.evaluator)
+        self._state = self._method.step(self._begun(), self._evaluator)
         spent = time.monotonic() - started
         self._seconds += spent
         self._stepped += spent
@@ -106,59 +116,58 @@ class Run:
 
     def checkpoint(self) -> dict[str, Array]:
         """The state as plain arrays, with the seconds spent so far."""
-        return {**pack(self._state), _SECONDS: np.asarray(self._seconds)}
+        return {**pack(self._begun()), _SECONDS: np.asarray(self._seconds)}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go on from what ``checkpoint`` gave, in this or an earlier process."""
         kept = {name: array for name, array in arrays.items() if name != _SECONDS}
         self._state = unpack(self._method.state_class(), kept)
-        self._seconds = float(arrays[_SECONDS])
+        self._seconds += float(arrays[_SECONDS])
         self._from = self.progress().fraction
         self._stepped = 0.0
 
     def result(self) -> Result:
-        return self._method.result(self._state, self._bound.evaluator)
+        return self._method.result(self._begun(), self._evaluator)
 
     def write(self, folder: Path) -> None:
         """``result.json``, ``scores.npz`` and the pictures into ``folder``."""
-        result = self.result()
-        merged = Result(
-            **{
-                **{name: getattr(result, name) for name in result.__dataclass_fields__},
-                "report": {**self._bound.facts, **result.report},
-                "notes": (*self._bound.notes, *result.notes),
-            }
+        result, bound = self.result(), self._opened.bound
+        merged = replace(
+            result,
+            report={**bound.facts, **result.report},
+            notes=(*bound.notes, *result.notes),
         )
         write(merged, self._context(), folder)
 
+    def _begun(self) -> Any:
+        """The state; the method's first one where nothing was restored."""
+        if self._state is None:
+            started = time.monotonic()
+            self._state = self._method.init(self._evaluator)
+            self._seconds += time.monotonic() - started
+        return self._state
+
     def _context(self) -> Context:
+        opened = self._opened
         return Context(
             method=self._method.name,
             options=_as_json(self._method),
             seed=self._method.seed,
-            engine=self._bound.engine,
-            why=self._bound.why,
-            model_digest=self._model.digest,
-            data_digest=self._data.digest,
-            layers={layer.name: layer for layer in self._bound.layers},
-            names=self._data.names,
-            labels=self._data.labels,
-            class_names=self._data.class_names,
+            engine=opened.bound.engine,
+            why=opened.bound.why,
+            model_digest=opened.model.digest,
+            data_digest=opened.data.digest,
+            layers={layer.name: layer for layer in opened.bound.layers},
+            names=opened.data.names,
+            labels=opened.data.labels,
+            class_names=opened.data.class_names,
             seconds=self._seconds,
-            provider=self._provider,
+            provider=opened.provider,
             versions=_versions(),
-            pictures=self._data.picture,
-            model_name=self._task.model.name,
-            data_name=self._task.data.inputs.name,
-            unit_names=self._group_names(),
-        )
-
-    def _group_names(self) -> dict[str, list[str]]:
-        players = getattr(self._bound.evaluator, "players", ())
-        return (
-            {GROUPS: [player.name for player in players]}
-            if self._task.attachments.get("groups")
-            else {}
+            pictures=opened.data.picture,
+            model_name=opened.task.model.name,
+            data_name=opened.task.data.inputs.name,
+            attachments=opened.attachments,
         )
 
     def _check_cost(self) -> None:
@@ -168,10 +177,10 @@ class Run:
         rest = self._stepped / (fraction - self._from) * (1 - fraction)
         if self._seconds + rest > self._limit:
             raise TooExpensive(
-                f"{self._method.name} over {len(self._bound.layers)} layers and "
-                f"{len(self._data)} inputs is estimated to take {_duration(self._seconds + rest)}, "
-                f"beyond the limit of {_duration(self._limit)}; choose fewer --layers or "
-                "inputs, or accept the cost with --yes",
+                f"{self._method.name} over {len(self._opened.bound.layers)} layers and "
+                f"{len(self._opened.data)} inputs is estimated to take "
+                f"{_duration(self._seconds + rest)}, beyond the limit of "
+                f"{_duration(self._limit)}; choose fewer layers or inputs, or accept the cost",
                 subject="layers",
             )
 
@@ -181,10 +190,10 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
 
     Raises MhoError of any kind; nothing is written.
     """
-    method: Method[Any, Any] = build(
-        find("mho.methods", Method, task.method, subject="method"),
-        task.options,
-    )
+    started = time.monotonic()
+    files = {name: path.name for name, path in task.attachments.items()}
+    kind = find("mho.methods", Method, task.method, subject="method")
+    method: Method[Any, Any] = build(kind, {**task.options, **files})
     _check_files(method, task)
     sessions = Sessions(settings)
     say("reading the model")
@@ -192,13 +201,21 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
     say("reading the data")
     data = _read(task.data, model, settings)
     reference = None
+    digests: dict[str, str] = {}
     if "reference" in task.attachments:
         spec = None if data.preprocess is None else data.preprocess.text()
         reference = _read(Source(task.attachments["reference"], preprocess=spec), model, settings)
-    say("preparing the graph")
+        digests["reference"] = reference.digest
+    say("checking that the model can be run in batches")
     prepared = prepare(model, sessions, data.inputs)
+    say(f"running the model on {len(data)} inputs")
     bound = bind(method, prepared, data, reference, task.attachments, sessions, settings)
-    return Run(task, method, bound, data, model, sessions.provider.name, settings)
+    attachments = {
+        name: {"name": files[name], "digest": digests.get(name) or digest(path)}
+        for name, path in task.attachments.items()
+    }
+    opened = Opened(task, method, model, data, bound, sessions.provider.name, attachments)
+    return Run(opened, settings, time.monotonic() - started)
 
 
 def inspect_model(path: Path, settings: Settings) -> dict[str, Any]:
@@ -209,6 +226,7 @@ def inspect_model(path: Path, settings: Settings) -> dict[str, Any]:
         "inputs": [asdict(spec) for spec in model.inputs],
         "outputs": [asdict(spec) for spec in model.outputs],
         "layers": [layer_json(layer) for layer in units.layers(model)],
+        "tensors": [name for name, value in named_values(model.graph).items() if is_float(value)],
         "notes": list(model.notes),
     }
 

@@ -40,7 +40,7 @@ from mho.jobs.job import (
 from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout, placed, remove_folder
 from mho.jobs.paging import PageTokens, load_key
-from mho.jobs.specification import checked
+from mho.jobs.specification import check_fit, checked
 from mho.jobs.store import JobStore, datasets_of
 from mho.jobs.supervisor import Supervisor
 
@@ -305,9 +305,10 @@ class Control:
         if found is not None and not validate_only:
             return found
         wanted = checked(spec, self._methods)
-        self._catalogue.model(tenant, spec.model)
+        model = self._catalogue.model(tenant, spec.model)
         for dataset in datasets_of(spec):
             self._catalogue.dataset(tenant, dataset)
+        check_fit(wanted, self._methods, model, self._catalogue.dataset(tenant, spec.dataset))
         record = JobRecord(
             tenant=tenant,
             id="" if validate_only else _new_id(),

@@ -1,16 +1,23 @@
-"""Checks what a job asks for before it is accepted: the method, its options and what they name."""
+"""Checks what a job asks for before it is accepted: the method, its options and what they name.
+
+What a model or a data set must be read for is left to the worker; here only their summaries are
+asked, which were made when they were uploaded.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from fnmatch import fnmatchcase
 from typing import Any
 
-from mho.errors import InvalidOption
+from mho.errors import InvalidOption, UnknownLayer
 from mho.jobs.admission import check_name
 from mho.jobs.blobs import check_digest
-from mho.jobs.job import Attachment, JobSpec
-from mho.method import Method, Option, build, options_of
-from mho.registry import find
+from mho.jobs.job import Attachment, DatasetRecord, JobSpec, ModelRecord
+from mho.method import GameMethod, Method, Option, build, options_of
+from mho.registry import entries, find
+from mho.value import Value
 
 
 def checked(spec: JobSpec, methods: str) -> JobSpec:
@@ -38,10 +45,7 @@ def checked(spec: JobSpec, methods: str) -> JobSpec:
                 subject=name,
             )
         options[name] = attachment.name or attachment.dataset
-    try:
-        build(kind, options)
-    except (ValueError, OverflowError) as error:  # figures that are no finite numbers
-        raise InvalidOption(f"an option of {spec.method} has no usable number: {error}") from error
+    build(kind, options)
     for name, value in options.items():
         option, default = described[name]
         if not option.file or option.free or name in spec.attachments:
@@ -53,6 +57,96 @@ def checked(spec: JobSpec, methods: str) -> JobSpec:
                 subject=name,
             )
     return dataclasses.replace(spec, options=options)
+
+
+def check_fit(spec: JobSpec, methods: str, model: ModelRecord, dataset: DatasetRecord) -> None:
+    """InvalidOption or UnknownLayer where ``checked`` options do not fit the model or the data.
+
+    A record that says nothing on a question, as one of an earlier version may, is no objection.
+    """
+    kind: type[Any] = find(methods, Method, spec.method, subject="method")
+    method = build(kind, spec.options)
+    _check_tensors(method, model)
+    _check_output(method, model)
+    _check_target(method)
+    if not dataset.summary.get("labels", True):
+        _check_unlabelled(method, dataset)
+
+
+def _check_tensors(method: Method[Any, Any], model: ModelRecord) -> None:
+    """Layers are read as by ``graph.units.select``: a tensor's name, or a glob over the layers."""
+    if "tensors" not in model.summary or "layers" not in model.summary:
+        return
+    listed = [entry["name"] for entry in model.summary["layers"]]
+    tensors = set(model.summary["tensors"]).union(listed)
+    for pattern in method.layers:
+        if pattern not in tensors and not any(fnmatchcase(name, pattern) for name in listed):
+            raise _no_tensor(pattern, "layers", listed, model)
+    path = method.path_input
+    if path and "path_input" in method.uses and path not in tensors:
+        raise _no_tensor(path, "path_input", [], model)
+
+
+def _no_tensor(name: str, option: str, layers: list[str], model: ModelRecord) -> UnknownLayer:
+    known = dict.fromkeys([*layers, *model.summary["tensors"]])
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    if close:
+        hint = "did you mean " + " or ".join(f"'{each}'" for each in close) + "?"
+    else:
+        hint = "the layers are listed with the model, and by 'mho layers'"
+    return UnknownLayer(
+        f"option '{option}' names '{name}', but model '{_called(model)}' has no layer or "
+        f"floating-point tensor of this name; {hint}",
+        subject=option,
+    )
+
+
+def _check_output(method: Method[Any, Any], model: ModelRecord) -> None:
+    if not method.output or "output" not in method.uses or "outputs" not in model.summary:
+        return
+    names = [entry["name"] for entry in model.summary["outputs"]]
+    if method.output not in names:
+        raise UnknownLayer(
+            f"model '{_called(model)}' has no output '{method.output}'; its outputs are "
+            f"{', '.join(names)}",
+            subject="output",
+        )
+
+
+def _check_target(method: Method[Any, Any]) -> None:
+    """How many classes there are is known to the worker."""
+    if "target" not in method.uses or method.target in ("argmax", "label"):
+        return
+    try:
+        usable = int(method.target) >= 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidOption(
+            f"target is '{method.target}'; it must be a class index, argmax or label",
+            subject="target",
+        )
+
+
+def _check_unlabelled(method: Method[Any, Any], dataset: DatasetRecord) -> None:
+    """InvalidOption where the method needs the labels that ``dataset`` does not have."""
+    lacking = (
+        f"needs a label for every input, but data set '{_called(dataset)}' has none; upload the "
+        "inputs with labels, or take"
+    )
+    if isinstance(method, GameMethod):
+        values = entries("mho.values", Value)
+        if values[method.value].needs_labels:
+            others = [name for name, value in values.items() if not value.needs_labels]
+            raise InvalidOption(
+                f"value '{method.value}' {lacking} value {' or '.join(others)}", subject="value"
+            )
+    if method.target == "label" and "target" in method.uses:
+        raise InvalidOption(f"target 'label' {lacking} another target", subject="target")
+
+
+def _called(record: ModelRecord | DatasetRecord) -> str:
+    return record.display_name or record.id
 
 
 def _check_attachment(name: str, option: Option, attachment: Attachment) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from mho.errors import InvalidOption
 from mho.evaluation import CoalitionEvaluator
 from mho.method import GameMethod, Progress, option
-from mho.players import by_layer
+from mho.players import by_layer, group_names, value_in_words
 from mho.results import Result
 from mho.types import BoolArray, FloatArray, IntArray
 
@@ -107,9 +107,9 @@ class Ablation(GameMethod[AblationState]):
         given = evaluator.ranking is not None
         return Result(
             estimand=(
-                f"V = {self.value} along a given ranking"
+                f"V = {value_in_words(self.value, self.score)} along a given ranking"
                 if given
-                else f"V(all) - V(all but the unit), V = {self.value}"
+                else f"V(all) - V(all but the unit), V = {value_in_words(self.value, self.score)}"
             ),
             scores=by_layer(evaluator, state.ranking),
             curves={
@@ -124,7 +124,7 @@ class Ablation(GameMethod[AblationState]):
                 "players": len(evaluator.players),
                 "v_full": state.full,
                 "ranking": "given" if given else "single removals",
-                "groups": [p.name for p in evaluator.players] if self.groups else [],
+                "groups": group_names(evaluator),
             },
         )
 

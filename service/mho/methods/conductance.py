@@ -15,6 +15,7 @@ from mho.results import Completeness, Result
 from mho.types import BoolArray, FloatArray, IntArray
 
 _FIRST_INTERVALS = 8
+_PATHS_A_STEP = 4
 _NARROWEST = 2.0**-12
 """An interval of this width is not split any more; float32 has no room for finer steps."""
 _FLOOR_SHARE = 0.1
@@ -45,19 +46,23 @@ class Pieces:
 
 @dataclass(frozen=True)
 class ConductanceState:
-    """group, first_path: what is being integrated. pieces: of the paths in hand.
+    """Where the integration is, and what it has found.
 
-    first: ``(paths, nodes)``, F at the nodes that every group begins with. totals: layer ->
-    ``(inputs, *units)``, means over the finished paths of each input. difference, floor:
-    ``(paths,)`` F(x) - F(x') and what |difference| is not taken to be smaller than. total, gap:
-    ``(groups, paths)``,
-    the sum of the scores and the relative gap. intervals, weights: ``(groups,)``, how many
-    intervals were kept, and how much work a group is.
+    measured: of how many paths F at the first nodes is known. group, first_path: what is being
+    integrated. pieces: intervals of the paths in hand. spent: kind of evaluation -> how many, by
+    all processes that worked on it.
+    first: ``(paths, nodes)``, F at the nodes that every group begins with.
+    difference, floor: ``(paths,)``, F(x) - F(x') and what its size is not taken to be below.
+    totals: layer -> ``(inputs, *units)``, means over the finished paths of each input.
+    total, gap: ``(groups, paths)``, the sum of the scores and the relative gap.
+    intervals, weights: ``(groups,)``, how many intervals were kept, and how much work a group is.
     """
 
+    measured: int
     group: int
     first_path: int
     pieces: Pieces
+    spent: Mapping[str, IntArray]
     first: FloatArray
     totals: Mapping[str, FloatArray]
     difference: FloatArray
@@ -91,21 +96,17 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         return ConductanceState
 
     def init(self, evaluator: PathEvaluator) -> ConductanceState:
-        paths = len(evaluator.input_of_path)
-        every = np.arange(paths)
-        nodes = np.linspace(0.0, 1.0, _FIRST_INTERVALS + 1)
-        values = evaluator.values(np.repeat(every, len(nodes)), np.tile(nodes, paths))
-        values = values.reshape(paths, len(nodes))
-        spread = values.max(axis=1) - values.min(axis=1)
-        groups = evaluator.groups
+        paths, groups = len(evaluator.input_of_path), evaluator.groups
         return ConductanceState(
+            measured=0,
             group=0,
             first_path=0,
             pieces=_no_pieces(),
-            first=values,
+            spent={},
+            first=np.zeros((paths, _FIRST_INTERVALS + 1)),
             totals={},
-            difference=values[:, -1] - values[:, 0],
-            floor=np.maximum(_FLOOR_SHARE * spread, _FLOOR_LEAST),
+            difference=np.zeros(paths),
+            floor=np.zeros(paths),
             total=np.zeros((len(groups), paths)),
             gap=np.zeros((len(groups), paths)),
             intervals=np.zeros(len(groups), dtype=np.int64),
@@ -113,8 +114,19 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         )
 
     def step(self, state: ConductanceState, evaluator: PathEvaluator) -> ConductanceState:
-        """Evaluate a handful of intervals, or settle the paths in hand and take up the next
-        ones."""
+        """Evaluate F at a few paths' first nodes, or a handful of intervals; or settle the paths in
+        hand and take up the next ones."""
+        before = evaluator.spent
+        moved = self._moved(state, evaluator)
+        spent = {
+            kind: np.asarray(state.spent.get(kind, 0) + count - before[kind])
+            for kind, count in evaluator.spent.items()
+        }
+        return replace(moved, spent=spent)
+
+    def _moved(self, state: ConductanceState, evaluator: PathEvaluator) -> ConductanceState:
+        if state.measured < len(state.difference):
+            return _measured(state, evaluator)
         if not len(state.pieces.path):
             return replace(state, pieces=_first_pieces(state, evaluator))
         waiting = np.nonzero(~state.pieces.known)[0]
@@ -131,10 +143,12 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
 
     def progress(self, state: ConductanceState) -> Progress:
         paths = len(state.difference)
-        total = float(state.weights.sum()) * paths
-        done = float(state.weights[: state.group].sum()) * paths
+        total = (1 + float(state.weights.sum())) * paths
+        done = state.measured + float(state.weights[: state.group].sum()) * paths
         message = ""
-        if not self.done(state):
+        if state.measured < paths:
+            message = f"path {state.measured + 1} of {paths}"
+        elif not self.done(state):
             known = state.pieces.known
             hand = len(np.unique(state.pieces.path))
             share = float(known.mean()) if len(known) else 0.0
@@ -188,7 +202,7 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
                 "beside them: " + ", ".join(beside)
             )
         return Result(
-            estimand="conductance (Eq. 3), "
+            estimand=f"conductance (Eq. 3) of the target's {self.score}, "
             + (
                 "per neuron"
                 if self.granularity == "neuron"
@@ -196,7 +210,7 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
             ),
             scores=state.totals,
             completeness=completeness,
-            evaluations=evaluator.spent,
+            evaluations={kind: int(count) for kind, count in state.spent.items()},
             report={
                 "tolerance": self.tolerance,
                 "intervals": {
@@ -266,6 +280,26 @@ def _no_pieces() -> Pieces:
     none = np.zeros(0)
     return Pieces(
         none.astype(np.int64), none, none, none, none, np.zeros((0, 0)), none.astype(bool), {}
+    )
+
+
+def _measured(state: ConductanceState, evaluator: PathEvaluator) -> ConductanceState:
+    """F at the first nodes of some more paths, and with it F(x) - F(x') and the floor under it."""
+    paths = len(state.difference)
+    taken = np.arange(state.measured, min(paths, state.measured + _PATHS_A_STEP))
+    nodes = np.linspace(0.0, 1.0, _FIRST_INTERVALS + 1)
+    values = evaluator.values(np.repeat(taken, len(nodes)), np.tile(nodes, len(taken)))
+    first, difference, floor = state.first.copy(), state.difference.copy(), state.floor.copy()
+    first[taken] = values.reshape(len(taken), len(nodes))
+    difference[taken] = first[taken, -1] - first[taken, 0]
+    spread = first[taken].max(axis=1) - first[taken].min(axis=1)
+    floor[taken] = np.maximum(_FLOOR_SHARE * spread, _FLOOR_LEAST)
+    return replace(
+        state,
+        measured=state.measured + len(taken),
+        first=first,
+        difference=difference,
+        floor=floor,
     )
 
 

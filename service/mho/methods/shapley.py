@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from mho.estimator import Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import GameMethod, Progress
-from mho.players import by_layer
+from mho.players import by_layer, group_names, value_in_words
 from mho.registry import find
 from mho.results import Result
 
@@ -50,7 +50,7 @@ class Shapley(GameMethod[Any]):
         estimator = self._estimator()
         estimate = estimator.estimate(state)
         return Result(
-            estimand=f"{estimator.estimand} of V = {self.value}",
+            estimand=f"{estimator.estimand} of V = {value_in_words(self.value, self.score)}",
             scores=by_layer(evaluator, estimate.values),
             std_error=by_layer(evaluator, estimate.std_error) if estimate.draws else {},
             interval_factor=estimate.factor,
@@ -65,6 +65,6 @@ class Shapley(GameMethod[Any]):
                     estimate.values.sum() - (estimate.v_full - estimate.v_empty)
                 ),
                 "draws": estimate.draws,
-                "groups": [p.name for p in evaluator.players] if self.groups else [],
+                "groups": group_names(evaluator),
             },
         )

@@ -104,6 +104,7 @@ def _from_file(file: Path, ends: Mapping[str, Array]) -> dict[str, Array]:
                 subject="baseline",
             )
         found = dict.fromkeys(ends, found)
+    attachments.check_names(found, list(ends), "baseline")
     values = {}
     for name, end in ends.items():
         if name not in found:

@@ -51,6 +51,12 @@ def bind(
     settings: Settings,
 ) -> Bound:
     """The evaluator that ``method.needs``. ``files``: option name -> the file that it names."""
+    if method.engine == "gradient":
+        raise InvalidOption(
+            "engine 'gradient' does not exist in this version; take 'finite_difference', which "
+            "works for every operator, or 'auto'",
+            subject="engine",
+        )
     whole = prepared.model
     if method.needs is ActivationEvaluator:
         model = whole  # activations are those of any tensor, whatever the output is
@@ -69,7 +75,7 @@ def bind(
         return Bound(
             evaluator,
             tuple(evaluator.layers),
-            "forward",
+            "",
             "coalitions are evaluated, nothing is differentiated",
             {"substitute": substitute},
             (*notes, *more),
@@ -111,7 +117,7 @@ def _activations(method: Method[Any, Any], problem: Problem, notes: tuple[str, .
     return Bound(
         GraphActivations(problem, reduction),
         problem.layers,
-        "forward",
+        "",
         "activations need no derivatives",
         {},
         (*notes, *more),
@@ -121,12 +127,6 @@ def _activations(method: Method[Any, Any], problem: Problem, notes: tuple[str, .
 def _paths(
     method: Method[Any, Any], problem: Problem, files: Mapping[str, Path], notes: tuple[str, ...]
 ) -> Bound:
-    if method.engine == "gradient":
-        raise InvalidOption(
-            "engine 'gradient' does not exist in this version; take 'finite_difference', which "
-            "works for every operator, or 'auto'",
-            subject="engine",
-        )
     why = (
         "asked for"
         if method.engine == "finite_difference"

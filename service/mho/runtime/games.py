@@ -55,6 +55,10 @@ def game(
         layers = _grouped(groups, problem.model)
         if method.layers:
             notes = ("option 'layers' was set, but the groups say which units play",)
+    if value.needs_labels and method.target not in ("argmax", "label"):
+        notes += (f"option 'target' was set, but value '{value.name}' judges by the labels",)
+    if groups is None and method.layers:
+        notes += _twice(layers, problem)
     problem, more = batch_leading(
         replace(problem, layers=tuple(layers)), asked=bool(method.layers) or groups is not None
     )
@@ -137,6 +141,19 @@ def _grouped(groups: Groups, model: Model) -> list[Layer]:
     return sorted(layers.values(), key=lambda layer: position[layer.name])
 
 
+def _twice(layers: Sequence[Layer], problem: Problem) -> tuple[str, ...]:
+    """Notes on asked layers that make a unit play twice, or the answers themselves play."""
+    once = {layer.name for layer in units.playing(problem.model, units.layers(problem.model))}
+    operators = len(once & {layer.name for layer in layers})
+    others = [layer.name for layer in layers if layer.name not in once]
+    if not operators or not others:
+        return ()
+    return (
+        f"{', '.join(others)} holds units that play elsewhere too, or the model's answers; without "
+        "--layers every hidden unit plays once",
+    )
+
+
 def _judged_by(value: Value, target: str, problem: Problem) -> IntArray:
     if not value.needs_labels:
         return judged_by(problem, target)
@@ -147,7 +164,14 @@ def _judged_by(value: Value, target: str, problem: Problem) -> IntArray:
             "--value logit",
             subject="labels",
         )
-    return checked_labels(labels, problem.scores().shape[1])
+    classes = problem.scores().shape[1]
+    if classes == 1:
+        raise InvalidOption(
+            f"value '{value.name}' compares classes, but the output has one score for each input; "
+            "take --value logit, or another --output",
+            subject="value",
+        )
+    return checked_labels(labels, classes)
 
 
 def _substitutes(
@@ -186,6 +210,7 @@ def _from_file(file: Path, layers: Sequence[Layer]) -> dict[str, Array]:
                 subject="substitute",
             )
         found = {layers[0].name: found}
+    attachments.check_names(found, [layer.name for layer in layers], "substitute")
     values = {}
     for layer in layers:
         if layer.name not in found:
