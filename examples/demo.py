@@ -5,11 +5,10 @@ test pictures, where the mark says nothing, it is often wrong. This script
 
 1. starts ``mho serve`` on a free loopback port and uploads the model and pictures,
 2. runs conductance: which filters made the model say "star", for pictures that carry the mark,
-3. runs Neuron Shapley: what each filter contributes to the model's score on one set of test
-pictures,
+3. runs Neuron Shapley: what each filter contributes to the model's score on one set of pictures,
+   and looks at how the worst filters answer to the mark that was planted,
 4. removes the filters with the worst values, and measures the accuracy on *another* set of
-pictures,
-   beside random filters removed,
+   pictures, beside random filters removed,
 
 and leaves every result, with its pictures, in ``demo-out/``.
 
@@ -26,6 +25,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -57,40 +57,49 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mho-demo-") as scratch:
         folder = Path(scratch)
         CONSOLE.print("drawing pictures, and writing down what is in them")
-        drawings(folder)
+        sets = drawings(folder)
         with server(folder / "server") as address, Client(address) as client:
-            raised = investigate(client, folder, out)
+            raised = investigate(client, folder, sets, out)
     CONSOLE.print(
         f"\npictures and figures: {out}/*/index.html   ({time.monotonic() - began:.0f} s)"
     )
     return 0 if raised else 1
 
 
-def drawings(folder: Path) -> None:
-    """Three sets of test pictures on which the corner mark says nothing about the shape."""
-    for name, count, seed in (("scored", SCORED, SEED), ("judged", JUDGED, SEED + 1)):
-        draw.write_zip(draw.draw(count, seed, "shuffled"), folder / f"{name}.zip")
+def drawings(folder: Path) -> dict[str, draw.Drawing]:
+    """Three sets of test pictures on which the corner mark says nothing about the shape.
+
+    Each is written as an .npz: the model's input, labels, which pictures are marked, and the pixels
+    of every concept.
+    """
     many = draw.draw(512, SEED + 2, "shuffled")
-    marked = np.nonzero(many.marked & (many.labels != draw.MARKED_CLASS))[0][:EXPLAINED]
-    draw.write_zip(draw.chosen(many, marked), folder / "explained.zip")
-
-
-def investigate(client: Client, folder: Path, out: Path) -> bool:
-    """Upload, run the three jobs, tell what they found; whether the accuracy rose."""
-    model = client.upload_model(SHAPES / "shapes.onnx")
+    misled = np.nonzero(many.marked & (many.labels != draw.MARKED_CLASS))[0][:EXPLAINED]
     sets = {
+        "scored": draw.draw(SCORED, SEED, "shuffled"),
+        "judged": draw.draw(JUDGED, SEED + 1, "shuffled"),
+        "explained": draw.chosen(many, misled),
+    }
+    for name, drawing in sets.items():
+        draw.write_arrays(drawing, folder / f"{name}.npz")
+    return sets
+
+
+def investigate(client: Client, folder: Path, sets: dict[str, draw.Drawing], out: Path) -> bool:
+    """Upload, run the jobs, tell what they found; whether the accuracy rose."""
+    model = client.upload_model(SHAPES / "shapes.onnx")
+    data = {
         name: client.upload_dataset(
-            model, folder / f"{name}.zip", preprocess=SHAPES / "preprocess.yaml"
+            model, folder / f"{name}.npz", preprocess=SHAPES / "preprocess.yaml"
         )
-        for name in ("explained", "scored", "judged")
+        for name in sets
     }
     units = sum(layer.units for layer in client.layers(model) if layer.name in FILTERS)
-    CONSOLE.print(f"uploaded a model with {units} filters and {len(sets)} sets of pictures\n")
+    CONSOLE.print(f"uploaded a model with {units} filters and {len(data)} sets of pictures\n")
 
     conductance = client.submit(
         "conductance",
         model,
-        sets["explained"],
+        data["explained"],
         layers=FILTERS[:1],
         target=str(draw.MARKED_CLASS),
         tolerance=0.05,
@@ -104,28 +113,50 @@ def investigate(client: Client, folder: Path, out: Path) -> bool:
     shapley = client.submit(
         "shapley",
         model,
-        sets["scored"],
+        data["scored"],
         layers=FILTERS,
         value="cross_entropy",
         evaluations=2 + PERMUTATIONS * (units - 1),
         seed=SEED,
     )
     values = finished(shapley, "shapley", out / "shapley")
-    CONSOLE.print(f"\nfilters that harm the model most, judged on {SCORED} pictures")
-    tell(values, "Shapley value", worst=True)
+    CONSOLE.print(f"\nfilters that harm the model most, by {SCORED} pictures (± 95 %)")
+    worst = tell(values, "Shapley value", worst=True)
+
+    activation = client.submit(
+        "activation", model, data["scored"], layers=[layer for layer, _ in worst], reduction="max"
+    )
+    found = finished(activation, "activation", out / "activation")
+    planted(found, worst, sets["scored"].marked)
 
     ablation = client.submit(
         "ablation",
         model,
-        sets["judged"],
+        data["judged"],
         layers=FILTERS,
         value="accuracy",
         scores=out / "shapley",
-        evaluations=1
-        + 12 * 10,  # ten points on the curves of the worst, the best, ten random orders
+        evaluations=1 + 12 * 10,  # ten points on the curves of the worst, the best, ten random
         seed=SEED,
     )
     return judged(finished(ablation, "ablation", out / "ablation"))
+
+
+def planted(
+    found: Result, worst: list[tuple[str, int]], marked: np.ndarray[Any, np.dtype[np.bool_]]
+) -> None:
+    """What was planted beside what was found: how the worst filters answer to the mark."""
+    CONSOLE.print(
+        "\nwhat was planted: their strongest activation, with and without the corner mark"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("layer", "unit", "marked", "unmarked"):
+        table.add_column(title, justify="left" if title == "layer" else "right")
+    for layer, unit in worst[:3]:
+        answers = found.scores[layer][:, unit]
+        means = (answers[marked].mean(), answers[~marked].mean())
+        table.add_row(layer, str(unit), *(f"{mean:.2f}" for mean in means))
+    CONSOLE.print(table)
 
 
 def judged(curves: Result) -> bool:
@@ -154,14 +185,15 @@ def finished(job: Job, title: str, folder: Path) -> Result:
     return job.result()
 
 
-def tell(result: Result, what: str, *, worst: bool = False, most: int = 5) -> None:
-    """Print the units with the largest, or the most negative, scores."""
+def tell(result: Result, what: str, *, worst: bool = False, most: int = 5) -> list[tuple[str, int]]:
+    """Print the units of the highest, or the lowest, scores; return them as (layer, unit)."""
+    factor = result.summary["interval_factor"] or 0.0
     rows = []
     for layer, scores in result.scores.items():
         error = result.std_error.get(layer)
         means = scores.mean(axis=0) if scores.ndim > 1 else scores
         rows += [
-            (float(score), None if error is None else float(error[unit]), layer, unit)
+            (float(score), None if error is None else factor * float(error[unit]), layer, unit)
             for unit, score in enumerate(means)
         ]
     rows.sort(key=lambda row: row[0], reverse=not worst)
@@ -176,6 +208,7 @@ def tell(result: Result, what: str, *, worst: bool = False, most: int = 5) -> No
         CONSOLE.print(
             f"completeness gap of {', '.join(entry['layers'])}: {entry['gap']['max']:.2%} at most"
         )
+    return [(layer, unit) for _, _, layer, unit in rows[:most]]
 
 
 @contextmanager

@@ -325,6 +325,20 @@ def write_zip(drawing: Drawing, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name), content)
 
 
+def write_arrays(drawing: Drawing, path: Path) -> None:
+    """One .npz with all that is known: `image` (n, 3, SIZE, SIZE) as the model takes it, `labels`,
+    `groups/marked` and `concepts/<name>`."""
+    pixels = drawing.images.transpose(0, 3, 1, 2).astype(np.float32)
+    np.savez(
+        path,
+        allow_pickle=False,
+        image=(pixels / 255 - 0.5) / 0.5,
+        labels=drawing.labels,
+        **{"groups/marked": drawing.marked},
+        **{f"concepts/{name}": masks for name, masks in drawing.concepts.items()},
+    )
+
+
 def write_concepts(drawing: Drawing, path: Path) -> None:
     """Write the masks as npz: `concepts/<name>`, bool (n, SIZE, SIZE), pictures in the order of
     `labels.tsv`."""

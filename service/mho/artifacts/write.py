@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,19 @@ def check_folder(folder: Path) -> None:
                 + ("" if nearest == folder else f", which {folder} cannot be"),
                 subject="out",
             )
-        names = sorted(path.name for path in folder.iterdir()) if nearest == folder else []
+        if nearest == folder:
+            _check_content(folder)
+        else:
+            with suppress(FileNotFoundError):
+                folder.lstat()  # of a name that is too long nothing exists, but that is not why
         # Tried, not asked: root is told that it may write to /proc and to a read-only disk.
         Path(tempfile.mkdtemp(prefix=_WORK, dir=nearest)).rmdir()
-        # Too long a name shows only here, because looking for it finds nothing.
-        folder.exists()
     except OSError as error:
         raise _not_writable(folder, error) from error
+
+
+def _check_content(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
     other = [name for name in names if name not in _OWN and not name.startswith(_WORK)]
     if SUMMARY in names and not _ours(folder / SUMMARY):
         other = [SUMMARY]
