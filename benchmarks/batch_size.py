@@ -1,6 +1,6 @@
-"""Milliseconds per row against rows a batch: what the constants of ``runtime/batches.py`` rest on.
+"""Microseconds per row against rows a batch: what the constants of ``runtime/batches.py`` rest on.
 
-    python benchmarks/batch_size.py [--repeats 9] [--threads 2]
+    python benchmarks/batch_size.py [--repeats 9] [--threads 1]
 
 Every column is a graph as onnxruntime runs it on a CPU: a whole model, or the tail that conductance
 runs behind a late layer, whose rows are so small that the cost of a call is most of them. Every
@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
 from cases import Case, machine, often_enough, present, row, seconds, table
+
 from mho.config import Settings
 from mho.graph.cut import cut, pruned
 from mho.graph.footprint import bytes_per_row
@@ -67,9 +67,9 @@ class Column:
 
 def main() -> None:
     """Print a table in Markdown."""
-    arguments = argparse.ArgumentParser(description="milliseconds per row against rows a batch")
+    arguments = argparse.ArgumentParser(description="microseconds per row against rows a batch")
     arguments.add_argument("--repeats", type=int, default=9)
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
     settings = Settings(threads=given.threads, provider="cpu")
     columns = [column for case in present() for column in _columns(case, settings)]
@@ -81,7 +81,7 @@ def main() -> None:
     print(machine(given.threads), end="\n\n")
     table(["rows a batch", *(column.name for column in columns)])
     for rows in _SIZES:
-        row([rows, *(_milliseconds(column, rows) for column in columns)])
+        row([rows, *(_microseconds(column, rows) for column in columns)])
     row(["KiB of activations a row", *(f"{c.bytes_per_row / 1024:.3g}" for c in columns)])
     row(["rows that mho takes", *(column.picked for column in columns)])
     row(["time over that of the best", *(_regret(column) for column in columns)])
@@ -108,10 +108,10 @@ def _column(
     return Column(name, sessions.get(model), feeds, picked, bytes_per_row(model), {}, {})
 
 
-def _milliseconds(column: Column, rows: int) -> str:
+def _microseconds(column: Column, rows: int) -> str:
     if rows not in column.times:
         return ""
-    return f"{1000 * float(np.median(column.times[rows])):.3g}"
+    return f"{1e6 * float(np.median(column.times[rows])):.4g}"
 
 
 def _regret(column: Column) -> str:

@@ -82,8 +82,8 @@ def ratios(above: Callable[[], object], below: Callable[[], object], repeats: in
     """
     above()
     below()
-    times = often_enough(above)
-    return [seconds(above, times) / seconds(below, times) for _ in range(repeats)]
+    first, second = often_enough(above), often_enough(below)
+    return [seconds(above, first) / seconds(below, second) for _ in range(repeats)]
 
 
 def often_enough(work: Callable[[], object]) -> int:
@@ -122,5 +122,5 @@ def machine(threads: int) -> str:
     """What was measured on, in a line."""
     return (
         f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, onnxruntime "
-        f"{version('onnxruntime')} ({CPU}), {threads} threads"
+        f"{version('onnxruntime')} ({CPU}), {threads} thread{'s' * (threads > 1)}"
     )

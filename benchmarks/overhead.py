@@ -1,33 +1,34 @@
 """What mho adds to onnxruntime, as ratios measured side by side in one run.
 
-    python benchmarks/overhead.py [--repeats 9] [--threads 2]
+    python benchmarks/overhead.py [--repeats 9] [--threads 1]
 
 Coalitions: evaluations per second of the masked model (masks and substitutes at the layers of the
 players, another coalition for every pass over the inputs) against plain onnxruntime running the
 file as it is on the same batches. 1.0 would mean that masks cost nothing.
 
 Finite differences: time of one step of conductance (as many intervals as the evaluator wants at
-once, each an eighth of a path; the head of the model included) against plain onnxruntime running
-the unmodified tail as many times as the evaluator counts. Below 1.0 the shortcut behind linear
-operators saves more than the heads and the chords cost.
+once, each an eighth of a path) against plain onnxruntime running the unmodified tail as many times
+as the evaluator counts; and against the heads, which give the layer at the ends of the intervals,
+and the tails together. Below 1.0 the shortcut behind linear operators saves more than all of mho
+costs.
 
-The two sides of every pair run in turn; given are the median of the ratios, the smallest and the
-largest.
+The two sides of every pair run in turn; given are the median of the ratios, and the smallest and
+the largest of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from cases import Case, machine, often_enough, present, ratios, row, seconds, spread, table
 
-from cases import Case, machine, present, ratios, row, spread, table
 from mho.config import Settings
 from mho.data.source import Source
 from mho.evaluation import CoalitionEvaluator, Intervals, PathEvaluator
@@ -39,7 +40,8 @@ from mho.jobs.attribution import open_run
 from mho.jobs.task import Task
 from mho.runtime.batches import rows_for
 from mho.runtime.provider import CPU
-from mho.runtime.session import Sessions
+from mho.runtime.session import Session, Sessions
+from mho.types import Feeds
 
 _COALITIONS = 4
 _PATHS = 6
@@ -51,19 +53,37 @@ def main() -> None:
     """Print two tables in Markdown."""
     arguments = argparse.ArgumentParser(description="what mho adds to onnxruntime")
     arguments.add_argument("--repeats", type=int, default=9)
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
     settings = Settings(threads=given.threads, provider="cpu")
     print(machine(given.threads), end="\n\n")
     table(
-        ["model", "masked layers", "players", "rows a batch"]
-        + ["masked / plain evaluations per second", "range"]
+        [
+            "model",
+            "masked layers",
+            "players",
+            "rows a batch",
+            "masked / plain evaluations per second",
+            "range",
+        ]
     )
     for case in present():
         for layers in ([case.layers[0]], []):
             coalitions(case, layers, settings, given.repeats)
     print()
-    table(["model, layer", "units", "intervals", "tail evaluations", "conductance / plain tail time", "range"])
+    table(
+        [
+            "model, layer",
+            "units",
+            "intervals",
+            "evaluations of head, tail",
+            "milliseconds",
+            "time / plain tails",
+            "range",
+            "time / plain heads and tails",
+            "range",
+        ]
+    )
     for case in present():
         for layer in case.layers:
             differences(case, layer, settings, given.repeats)
@@ -96,33 +116,47 @@ def differences(case: Case, layer: str, settings: Settings, repeats: int) -> Non
     path = np.repeat(np.arange(_PATHS), _INTERVALS)[:wanted]
     lower = np.tile(lower, _PATHS)[:wanted]
     intervals = Intervals(path, lower, lower + 1 / _INTERVALS)
-    before = paths.spent["tail"]
+    before = paths.spent
     paths.interval_sums(0, intervals)
-    count = paths.spent["tail"] - before
+    heads, count = (paths.spent[kind] - before[kind] for kind in ("head", "tail"))
     sessions = Sessions(settings)
     model = targeted(scored(load(case.model)))
-    head = sessions.get(cut(model, [], [layer]))
-    activation = head.run({model.inputs[0].name: case.inputs(1)})[layer]
-    behind = cut(model, [layer], [TARGET_SCORE])
-    tail = sessions.get(behind)
-    rows = min(count, rows_for(behind, settings, CPU))
-    feeds = {layer: np.repeat(activation, rows, axis=0), TARGET: np.zeros(rows, dtype=np.int64)}
-    rest = {name: array[: count % rows] for name, array in feeds.items()}
+    head, tail = cut(model, [], [layer]), cut(model, [layer], [TARGET_SCORE])
+    points = {model.inputs[0].name: case.inputs(1)}
+    middles = {layer: sessions.get(head).run(points)[layer], TARGET: np.zeros(1, dtype=np.int64)}
+    run_heads = repeated(sessions.get(head), points, heads, rows_for(head, settings, CPU))
+    run_tails = repeated(sessions.get(tail), middles, count, rows_for(tail, settings, CPU))
 
-    def plain() -> None:
-        for _ in range(count // rows):
-            tail.run(feeds)
-        if count % rows:
-            tail.run(rest)
+    def run_both() -> None:
+        run_heads()
+        run_tails()
 
-    found = ratios(lambda: paths.interval_sums(0, intervals), plain, repeats)
+    def step() -> None:
+        paths.interval_sums(0, intervals)
+
+    over_tails, over_both = ratios(step, run_tails, repeats), ratios(step, run_both, repeats)
     (scored_layer,) = paths.groups[0].layers
-    row([f"{case.name}, {layer}", scored_layer.units, wanted, count, *spread(found)])
+    taken = f"{1000 * seconds(step, often_enough(step)):.3g}"
+    units, spent = scored_layer.units, f"{heads}, {count}"
+    cells = [f"{case.name}, {layer}", units, wanted, spent, taken]
+    row([*cells, *spread(over_tails), *spread(over_both)])
 
 
-def evaluator(
-    method: str, case: Case, layers: list[str], samples: int, settings: Settings
-) -> Any:
+def repeated(session: Session, feeds: Feeds, count: int, rows: int) -> Callable[[], None]:
+    """What runs ``count`` rows through ``session``, all equal to the one of ``feeds``."""
+    full = {name: np.repeat(array, min(rows, count), axis=0) for name, array in feeds.items()}
+    rest = {name: array[: count % rows] for name, array in full.items()}
+
+    def work() -> None:
+        for _ in range(count // rows):
+            session.run(full)
+        if count % rows:
+            session.run(rest)
+
+    return work
+
+
+def evaluator(method: str, case: Case, layers: list[str], samples: int, settings: Settings) -> Any:
     """What ``method`` asks, bound to ``layers`` of the model as a run binds it."""
     with _files(case, samples) as (inputs, labels):
         asked = Task(

@@ -19,11 +19,13 @@ StateT = TypeVar("StateT")
 
 @dataclass(frozen=True)
 class Estimate:
-    """values, std_error: ``(players,)``. factor: standard errors to each side of a value that make
-    its 95 % confidence interval.
+    """What is known of all players when the estimator stops.
 
-    v_full, v_empty: V of all players and of none. evaluations: of V over the data. draws:
-    independent samples behind each value; 0 where the values are exact.
+    values, std_error: ``(players,)``.
+    factor: standard errors to each side of a value that make its 95 % confidence interval.
+    v_full, v_empty: V of all players and of none.
+    evaluations: how often V was evaluated over the data.
+    draws: independent samples behind each value; 0 where the values are exact.
     """
 
     values: FloatArray
@@ -57,10 +59,9 @@ class Estimator(ABC, Generic[StateT]):
 
     @abstractmethod
     def init(self, game: CoalitionEvaluator, *, evaluations: int, seed: int) -> StateT:
-        """Begin; InvalidOption where the estimator cannot serve so many players or so few
-        evaluations.
+        """Begin; ``evaluations`` 0 stands for the estimator's own default.
 
-        ``evaluations`` 0 stands for the estimator's own default.
+        InvalidOption where the estimator cannot serve so many players with so few evaluations.
         """
 
     @abstractmethod

@@ -121,8 +121,7 @@ class ActivationEvaluator(Protocol):
 
 @runtime_checkable
 class PathEvaluator(Protocol):
-    """Evaluates straight-line paths from baseline to input, one for every (input, baseline)
-    pair."""
+    """Evaluates straight lines from baseline to input, one for every pair of the two."""
 
     @property
     def groups(self) -> Sequence[PathGroup]: ...
@@ -145,8 +144,7 @@ class PathEvaluator(Protocol):
 
     @property
     def spent(self) -> Mapping[str, int]:
-        """What was evaluated since the evaluator was made, e.g. ``{"forward": 12, "tail":
-        960}``."""
+        """What was evaluated so far, by kind, e.g. ``{"forward": 12, "tail": 960}``."""
 
 
 @runtime_checkable
@@ -162,8 +160,7 @@ class CoalitionEvaluator(Protocol):
 
     @property
     def ranking(self) -> FloatArray | None:
-        """``(players,)``: scores given from outside, by which the players are ranked; None
-        without."""
+        """``(players,)``: scores from outside by which to rank the players, or None."""
 
     def values(self, coalitions: BoolArray) -> FloatArray:
         """``(coalitions, players)`` bool, True where kept -> V ``(coalitions,)``."""

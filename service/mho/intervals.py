@@ -7,11 +7,11 @@ from statistics import NormalDist
 
 
 def student_factor(draws: int, confidence: float = 0.95) -> float:
-    """Half-width of the two-sided interval in standard errors: the Student quantile for ``draws`` -
-    1.
+    """Half-width of the two-sided interval in standard errors: Student's quantile.
 
-    Exact for 2 and 3 draws, beyond that Hill's expansion (relative error below 0.5 %). Infinite for
-    fewer than 2 draws, where nothing is known of the spread.
+    Of ``draws - 1`` degrees of freedom; exact for 2 and 3 draws, beyond that by Hill's expansion
+    (relative error below 0.5 %). Infinite for fewer than 2 draws, where nothing is known of the
+    spread.
     """
     freedom = draws - 1
     upper = 0.5 + confidence / 2

@@ -276,30 +276,34 @@ def _number(name: str, described: Option, value: JSON, *, whole: bool) -> int | 
     """``value`` as int or float, within its bounds; a large int is never made a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidOption(f"option '{name}' takes a number, not {_shown(value)}", subject=name)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidOption(f"option '{name}' takes a finite number, not {value}", subject=name)
     if whole and isinstance(value, float) and not value.is_integer():
         raise InvalidOption(f"option '{name}' takes a whole number, not {value}", subject=name)
     low, high = described.minimum, described.maximum
-    if (low is not None and value < low) or (high is not None and value > high):
+    # NaN is within no bounds.
+    if not ((low is None or value >= low) and (high is None or value <= high)):
         raise InvalidOption(
-            f"option '{name}' is {_shown(value)}; it must {_bounds(low, high)}", subject=name
+            f"option '{name}' is {_shown(value)}; it must lie {_bounds(low, high)}", subject=name
         )
     if whole:
         return int(value)
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise InvalidOption(
-            f"option '{name}' is {_shown(value)}, which is too large to compute with", subject=name
-        ) from None
+            f"option '{name}' is {_shown(value)}, which is no number to compute with; give a "
+            "finite one",
+            subject=name,
+        )
+    return number
 
 
 def _bounds(low: float | None, high: float | None) -> str:
     least, most = (f"{b:g}" if isinstance(b, float) else str(b) for b in (low, high))
     if low is None:
-        return f"be at most {most}"
-    return f"be at least {least}" if high is None else f"lie between {least} and {most}"
+        return f"at or below {most}"
+    return f"at or above {least}" if high is None else f"between {least} and {most}"
 
 
 def _shown(value: JSON) -> str:

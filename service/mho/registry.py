@@ -1,8 +1,8 @@
 """Finds the entries of an extension folder (``methods``, ``values``, ``estimators``).
 
 A plural folder holds extensions only, one file each; the singular module beside it is their
-contract. An entry is a class defined in a file of the folder that subclasses the contract and has a
-``name``.
+contract. An entry is a class that is defined in a file of the folder, subclasses the contract and
+has a ``name``.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ from mho.types import JSON, FloatArray
 
 @dataclass(frozen=True)
 class Completeness:
-    """How well the scores of one cut add up to F(x) - F(x').
+    """How well the scores of one cut add up to F(x) - F(x'); all arrays are ``(inputs,)``.
 
-    layers: the cut. difference: ``(inputs,)`` F(x) - F(x'). total: ``(inputs,)`` the sum of the
-    scores.
-    floor: ``(inputs,)`` what |difference| is not taken to be smaller than.
-    gap: ``(inputs,)`` sum of the intervals' absolute gaps over ``max(|difference|, floor)``. The
-    sum
-        cannot hide gaps of opposite sign; the signed gap is ``total - difference``.
+    layers: the cut.
+    difference: F(x) - F(x').
+    total: the sum of the scores, so that the signed gap is ``total - difference``.
+    floor: what |difference| is not taken to be smaller than.
+    gap: the sum of the intervals' absolute gaps, in which gaps of opposite sign cannot hide, over
+        ``max(|difference|, floor)``.
     """
 
     layers: tuple[str, ...]
@@ -35,17 +35,15 @@ class Completeness:
 class Result:
     """What a method returns.
 
+    estimand: what the scores estimate, in words.
     scores: layer name -> ``(units,)`` for a value over the data set, ``(inputs, units)`` for scores
-    per
-        input, ``(inputs, *shape[1:])`` at neuron granularity; ``groups`` -> ``(groups,)`` where the
-        players are groups.
+        per input, ``(inputs, *shape[1:])`` at neuron granularity; or ``groups`` -> ``(groups,)``
+        where the players are groups.
     std_error: layer name -> standard error of the scores, same shape, where the method has one.
     interval_factor: standard errors to each side of a score that make its 95 % interval.
     curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis,
-    which
-        is the curve named ``removed``.
+        which is the curve named ``removed``.
     completeness: one entry per cut, for path methods.
-    estimand: what the scores estimate, in words.
     evaluations: what was spent, e.g. ``{"coalitions": 4000}`` or ``{"forward": 64, "tail": 9000}``.
     report: further plain figures, written into the summary as they are.
     notes: sentences that the reader must see (why an engine was taken, what does not apply).

@@ -20,8 +20,10 @@ _SEPARATOR = "\x1f"  # cannot occur in a field's name and is not met in tensor n
 
 
 def pack(state: Any) -> dict[str, Array]:
-    """Field path -> array, for every field of ``state``; TypeError for a field that cannot be
-    kept."""
+    """Field path -> array, for every field of ``state``.
+
+    TypeError for a field that holds anything else than a state may.
+    """
     arrays: dict[str, Array] = {}
     for entry in fields(state):
         value = getattr(state, entry.name)

@@ -33,8 +33,10 @@ Feeds = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph input or output: NumPy dtype name, and shape with None or a name where it is not
-    fixed."""
+    """A graph input or output.
+
+    dtype: NumPy's name of it. shape: with None or a name for a dimension that is not fixed.
+    """
 
     name: str
     dtype: str

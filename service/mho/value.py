@@ -26,10 +26,10 @@ class Value(ABC):
 
     @abstractmethod
     def per_sample(self, scores: Float32Array, labels: IntArray) -> FloatArray:
-        """The value of each row.
+        """The value of each row, ``(rows,)``.
 
-        scores: ``(rows, classes)``, the model's scores before softmax (or its probabilities where
-        the
-            run asks for them). labels: ``(rows,)``, the class that each row is judged by: the
-            sample's label, or the target that the run asks for. Returns ``(rows,)``.
+        scores: ``(rows, classes)``, the model's scores before softmax, or its probabilities where
+            the run asks for them.
+        labels: ``(rows,)``, the class that each row is judged by: the sample's label, or the target
+            that the run asks for.
         """

@@ -130,6 +130,27 @@ def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path: Path) -> N
     with pytest.raises(InvalidOption, match="is a file; name a folder"):
         check_folder(tmp_path / "result.json")
     check_folder(tmp_path / "new")
+    assert names(tmp_path) == {"result.json"}
+
+
+def test_a_folder_that_cannot_be_made_is_found_out_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(b"")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    for folder, words in (
+        (tmp_path / "x.npy" / "sub" / "out", r"x\.npy is a file; name a folder .*out cannot be"),
+        (tmp_path / "gone", "gone is a link to nothing"),
+        (tmp_path / ("x" * 300), "cannot be written to .*too long"),
+    ):
+        with pytest.raises(InvalidOption, match=words):
+            check_folder(folder)
+    check_folder(tmp_path / "new" / "out")
+    assert names(tmp_path) == {"x.npy", "gone"}
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes nothing")
+def test_root_is_told_as_well_that_a_folder_takes_nothing() -> None:
+    with pytest.raises(InvalidOption, match="cannot be written to /proc/out"):
+        check_folder(Path("/proc/out"))
 
 
 def fail(*_: object, **__: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,8 @@ import onnx
 import pytest
 
 import shapes
-from mho.cli import main
-from mho.method import Method, options_of
+from mho.cli import main, show
+from mho.method import Method, Progress, options_of
 from mho.registry import entries
 
 METHODS = entries("mho.methods", Method)
@@ -71,7 +72,151 @@ def test_methods_lists_every_method_with_its_options(capsys: pytest.CaptureFixtu
     for name, kind in METHODS.items():
         assert [o["name"] for o in found[name]["options"]] == [f.name for f, _ in options_of(kind)]
     assert mho("methods") == 0
-    assert "--tolerance" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--tolerance" in text
+    for choices in ("accuracy|cross_entropy|logit", "exact|permutation", "mean|zero|FILE"):
+        assert choices in text
+    assert "--reference DATA" in text
+
+
+def test_keywords_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "shapley", "--help"])
+    text = capsys.readouterr().out
+    for words in ("accuracy|cross_entropy|logit", "--reference DATA", "--inputs FILE|DIR|ZIP"):
+        assert words in text
+
+
+def test_names_are_whole_where_output_is_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    name = "encoder/" + "block/" * 40 + ":smile:[bold]:0"
+    weight = onnx.numpy_helper.from_array(np.ones((3, 2), np.float32), "w")
+    graph = onnx.helper.make_graph(
+        [node("MatMul", ["x", "w"], [name]), node("Relu", [name], ["two\nlines"])],
+        "g",
+        [info("x", 1, ["N", 3])],
+        [info("two\nlines", 1, ["N", 2])],
+        [weight],
+    )
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]),
+        tmp_path / "m.onnx",
+    )
+    assert mho("layers", tmp_path / "m.onnx") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines if line.startswith(name)] == [
+        ["MatMul", "2", "N", "×", "2"]
+    ]
+    assert any(line.startswith("two\\nlines ") for line in lines)
+    assert not any(line.endswith(" ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"layers {shapes.MODEL} | true",
+        f"layers {shapes.MODEL} --json | true",
+        "methods | head -1",
+        "run conductance --help | true",
+    ],
+)
+def test_a_reader_who_leaves_is_no_error(command: str) -> None:
+    line = f"{sys.executable} -m mho.cli {command}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_command_line_comes_without_what_runs_models() -> None:
+    code = (
+        "import sys; from mho.cli.parser import parser; parser(); "
+        "print(*sys.modules.keys() & {'onnx', 'onnxruntime', 'grpc', 'sqlalchemy', 'matplotlib'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("where", ["mho.cli.parser.parser", "mho.cli.local.described_methods"])
+def test_an_interrupt_is_one_line(
+    where: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    assert mho("methods") == 130
+    assert capsys.readouterr().err == "mho: interrupted\n"
+
+
+def _top(*units: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"unit": u, "score": 1.0 / (1 + i), **more} for i, u in enumerate(units)]
+
+
+def _printed(
+    folder: Path, capsys: pytest.CaptureFixture[str], top: dict[str, Any], **more: Any
+) -> str:
+    summary = {
+        "method": "m", "estimand": "e", "top_units": top, "evaluations": {"forward": 1},
+        "seconds": 1.0, "engine": None, "notes": ["said before", "new"],
+        "layers": [{"name": name, "shape": ["N", len(name)]} for name in top],
+    }  # fmt: skip
+    (folder / "result.json").write_text(json.dumps({**summary, **more}))
+    show.result(folder, said=["said before"])
+    return capsys.readouterr().out
+
+
+def test_ten_units_of_one_layer_with_their_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = {"a": _top(*range(12), std_error=0.1)}
+    lines = _printed(tmp_path, capsys, top, interval_factor=2.5).splitlines()
+    assert lines[1].split() == ["layer", "unit", "score", "±", "95", "%"]
+    assert lines[2].split() == ["a", "0", "+1", "0.25"]
+    assert [line.split()[1] for line in lines if line.startswith("a ")] == list(map(str, range(10)))
+    assert "note: new" in lines
+    assert "note: said before" not in lines
+
+
+def test_units_that_are_ranked_by_magnitude_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = [
+        {"unit": 3, "score": -0.1, "magnitude": 5.0, "position": [1, 2]},
+        {"unit": 1, "score": 2.0, "magnitude": 2.0, "position": [0, 0]},
+    ]
+    lines = _printed(tmp_path, capsys, {"a": units}).splitlines()
+    assert lines[2].split() == ["a", "3", "at", "1,", "2", "-0.1", "5"]
+    assert "mean |score|" in lines[1]
+
+
+def test_a_unit_is_printed_once_and_many_layers_are_thinned_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = _printed(tmp_path, capsys, {"c": _top(5, 6, 7), "r": _top(5, 6, 7), "d": _top(1, 2, 3)})
+    assert [line.split()[0] for line in text.splitlines()[2:8]] == ["r"] * 3 + ["d"] * 3
+    many = {f"layer{i}": _top(i, i + 1, i + 2, i + 3) for i in range(20)}
+    text = _printed(tmp_path, capsys, many)
+    shown = [line.split()[0] for line in text.splitlines() if line.startswith("layer")][1:]
+    assert len(shown) == 8 * 3
+    assert len(set(shown)) == 8
+    assert "units of further layers (12) are in" in text
+
+
+def test_a_log_hears_of_long_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("mho.cli.show.time.monotonic", lambda: now[0])
+    with show.progress("conductance") as bar:
+        for second in range(25):
+            now[0] = float(second)
+            bar.update(Progress(second, 25, "paths", "layer group 2 of 5"))
+    assert capsys.readouterr().err.splitlines() == [
+        "conductance 40 %, layer group 2 of 5",
+        "conductance 80 %, layer group 2 of 5",
+    ]
 
 
 def test_run_writes_the_result_and_prints_the_top_units(
@@ -238,7 +383,15 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (["run", "conductance", "m.onnx", *FILES, "--colour", "red"], ["--colour"]),
+        (
+            ["run", "conductance", "m.onnx", *FILES, "--colour", "red"],
+            ["--colour red", "'mho run conductance --help'"],
+        ),
+        (["layers", "m.onnx", "n.onnx"], ["n.onnx", "'mho layers --help'"]),
+        (
+            ["run", "conductance", *FILES, "--layers", "conv1", "m.onnx"],
+            ["required: MODEL", "write MODEL before --layers"],
+        ),
         (["run", "divination", "m.onnx"], ["divination", "conductance"]),
         (["run", "shapley", "m.onnx", *FILES, "--evaluations", "many"], ["'many'", "whole number"]),
         (["run", "shapley", "m.onnx", "--out", "o"], ["--inputs"]),
@@ -268,6 +421,16 @@ def test_a_folder_with_other_things_is_not_touched(
     )
     assert "thesis.tex" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("out", ["inputs.npy/sub", "/proc/mho-out"])
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    inputs, _ = shapes.inputs(tmp_path, 1)
+    line = ["run", "activation", "no-model.onnx", "--inputs", inputs, "--out", tmp_path / out]
+    assert mho(*line) == 2
+    assert out in capsys.readouterr().err
 
 
 def test_the_cost_limit_asks_for_fewer_layers_or_yes(

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +107,14 @@ def test_submit_watch_fetch_list(
     capsys.readouterr()
     assert mho("list", "--server", address, "--json") == 0
     listed = json.loads(capsys.readouterr().out)["jobs"]
-    assert {"name": job, "method": "conductance", "state": "SUCCEEDED"}.items() <= listed[0].items()
+    known = {
+        "name": job, "method": "conductance", "state": "SUCCEEDED",
+        "cancelling": False, "error": None,
+    }  # fmt: skip
+    assert known.items() <= listed[0].items()
+    assert listed[0]["progress"]["fraction"] == 1
     assert mho("list", "--server", address) == 0
+    assert f"{job}  conductance  SUCCEEDED      100%" in capsys.readouterr().out
 
 
 def test_the_same_request_id_is_the_same_job(
@@ -161,8 +169,79 @@ def test_a_failing_job_is_an_error_that_names_the_thing(
         out,
     ]
     assert mho(*line) == 2
-    assert "--labels" in capsys.readouterr().err
+    assert "label" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_failed_job_is_watched_and_listed_with_its_error(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs, _ = shapes.inputs(tmp_path, 2)
+    data = ["--inputs", inputs, "--server", address, "--target", 77]
+    assert mho("submit", "conductance", shapes.MODEL, *data) == 0
+    job = capsys.readouterr().out.strip()
+    assert mho("watch", job, "--server", address) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "77" in printed.err
+    assert mho("list", "--server", address, "--json") == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)["jobs"]}
+    assert listed[job]["state"] == "FAILED"
+    assert "77" in listed[job]["error"]["message"]
+    assert mho("list", "--server", address) == 0
+    assert listed[job]["error"]["reason"] in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal that can be faked")
+def test_the_name_of_a_job_goes_to_stdout_also_at_a_terminal(address: str, tmp_path: Path) -> None:
+    inputs, _ = shapes.inputs(tmp_path, 2)
+    outer, inner = os.openpty()
+
+    def drain() -> None:
+        with suppress(OSError):
+            while os.read(outer, 4096):
+                pass
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    line = ["submit", "activation", shapes.MODEL, "--inputs", inputs, "--server", address]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "mho.cli", *line],
+            stdout=subprocess.PIPE,
+            stderr=inner,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(inner)
+        reader.join()
+        os.close(outer)
+    assert done.returncode == 0
+    assert done.stdout.startswith("tenants/default/jobs/")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--port", "{taken}"], "cannot be had"),
+        (["--port", "70000"], "between 0"),
+        (["--config", "{config}"], "0.0.0.0"),
+    ],
+)
+def test_a_server_that_cannot_start_leaves_nothing(
+    address: str, tmp_path: Path, more: list[str], words: str
+) -> None:
+    (tmp_path / "config.yaml").write_text("host: 0.0.0.0\n")
+    known = {"taken": address.split(":")[-1], "config": str(tmp_path / "config.yaml")}
+    line = ["serve", "--data-dir", str(tmp_path / "data"), *(x.format(**known) for x in more)]
+    done = subprocess.run(
+        [sys.executable, "-m", "mho.cli", *line], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_cancel_stops_a_job(

@@ -37,8 +37,7 @@ def test_symmetric_players_get_the_same() -> None:
 
 
 def test_glove_game() -> None:
-    """One left glove (player 0), two right gloves: a pair is worth 1; the values are 2/3, 1/6,
-    1/6."""
+    """One left glove (player 0), two right ones; a pair is worth 1: 2/3, 1/6 and 1/6."""
     estimate = solve(TableGame(lambda c: float(c[0] and (c[1] or c[2])), 3))
     np.testing.assert_allclose(estimate.values, [2 / 3, 1 / 6, 1 / 6])
 

@@ -24,8 +24,7 @@ def run(game: TableGame, permutations: int, seed: int = 0) -> PermutationState:
 
 
 def test_equals_a_slow_version_on_the_same_orders() -> None:
-    """The estimate is the mean of marginals along the drawn orders, evaluated naively one by
-    one."""
+    """The mean of marginals along the drawn orders, evaluated naively one by one."""
     game = random_game(6, 1)
     state = run(game, 5, seed=11)
     naive = []
@@ -65,8 +64,7 @@ def test_spends_what_it_says_and_no_more_than_the_budget() -> None:
 
 
 def test_intervals_cover_the_exact_values() -> None:
-    """Over 250 seeds, pooled over players that are not null: 90 to 99 % of the 95 % intervals
-    cover."""
+    """90 to 99 % of the 95 % intervals do, over 250 seeds, pooled over all but null players."""
     game = random_game(6, 5, null=(3,))
     exact = shapley_by_orders(game)
     players = [i for i in range(6) if i != 3]

@@ -387,8 +387,15 @@ def test_unknown_names_suggest_what_is_close(tmp_path: Path) -> None:
     model = small(tmp_path)
     with pytest.raises(UnknownLayer, match=r"'r_2'; did you mean .*'r_1'"):
         layer(model, "r_2")
-    with pytest.raises(UnknownLayer, match=r"'conv\*'"):
+    with pytest.raises(UnknownLayer, match=r"'conv\*'; 'mho layers' lists the layers"):
         select(model, ["c_1", "conv*"])
+
+
+def test_a_close_name_is_suggested_once(tmp_path: Path) -> None:
+    """Listed layers are tensors too."""
+    with pytest.raises(UnknownLayer) as caught:
+        select(small(tmp_path), ["r_2"])
+    assert caught.value.message.count("'r_1'") == 1
 
 
 NO_LAYERS = {"w": "is a weight", "k2": "no tensor"}
@@ -396,8 +403,10 @@ NO_LAYERS = {"w": "is a weight", "k2": "no tensor"}
 
 @pytest.mark.parametrize(("name", "words"), NO_LAYERS.items())
 def test_what_is_no_layer(name: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(UnknownLayer, match=words):
-        layer(small(tmp_path), name)
+    model = small(tmp_path)
+    for asked in (lambda: layer(model, name), lambda: select(model, [name])):
+        with pytest.raises(UnknownLayer, match=words):
+            asked()
 
 
 def test_integers_vectors_and_sequences_are_no_layers(tmp_path: Path) -> None:

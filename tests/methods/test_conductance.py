@@ -1,5 +1,4 @@
-"""Conductance: the examples of the paper, its axioms, the slow version, and what the result
-says."""
+"""Conductance: the paper's examples and axioms, the slow version, and what the result says."""
 
 from __future__ import annotations
 
@@ -11,18 +10,15 @@ import numpy as np
 import pytest
 
 from closed_form import Composition, conductance_by_riemann
+from methods.solving import solve
 from mho.methods.conductance import Conductance, ConductanceState
 from mho.results import Result
 from mho.state import pack, unpack
 from mho.types import FloatArray
 
 
-def solve(evaluator: Any, **options: Any) -> Result:
-    method = Conductance(**options)
-    state = method.init(evaluator)
-    while not method.done(state):
-        state = method.step(state, evaluator)
-    return method.result(state, evaluator)
+def conductance(evaluator: Composition, **options: Any) -> Result:
+    return solve(Conductance(**options), evaluator)
 
 
 def scores(
@@ -31,18 +27,20 @@ def scores(
     end = np.atleast_1d(np.asarray(end, dtype=float))
     begin = np.zeros_like(end) if start is None else np.atleast_1d(np.asarray(start, dtype=float))
     model = Composition(lambda x: np.atleast_1d(h(x)), g, end, begin)
-    return solve(model, tolerance=1e-4).scores["y"][0]
+    found: FloatArray = conductance(model, tolerance=1e-4).scores["y"][0]
+    return found
 
 
 def test_saturation_of_section_4_1() -> None:
-    """y = 2x, z = min(y, 1), x = 1 (with the erratum: min, not max): conductance gives y all of
-    1."""
+    """y = 2x, z = min(y, 1), x = 1 (the erratum: min, not max): conductance gives y all of it."""
     assert scores(lambda x: 2 * x, lambda y: min(y[0], 1.0), 1.0) == pytest.approx([1.0], abs=1e-4)
 
 
 def test_overshoot_of_section_4_1() -> None:
-    """f(x) = x, g(y) = max(y - 1, 0) at x = 1 + e (the erratum): gradient x activation gives 1 + e,
-    conductance the output e."""
+    """f(x) = x, g(y) = max(y - 1, 0) at x = 1 + e (the erratum).
+
+    Gradient times activation would give 1 + e; conductance gives the output, e.
+    """
     e = 0.25
     found = scores(lambda x: x, lambda y: max(y[0] - 1.0, 0.0), 1 + e)
     assert found == pytest.approx([e], abs=1e-4)
@@ -54,14 +52,18 @@ def test_below_the_threshold_all_scores_are_zero() -> None:
 
 
 def test_sign_of_section_4_1() -> None:
-    """f(x) = -x, g(y) = y: the output falls to -1 and conductance says -1 (internal influence
-    +1)."""
+    """f(x) = -x, g(y) = y: the output falls to -1, and so says conductance.
+
+    Internal influence would say +1.
+    """
     assert scores(lambda x: -x, lambda y: y[0], 1.0) == pytest.approx([-1.0])
 
 
 def test_theorem_2() -> None:
-    """h = (x1^2, x2), g = sqrt(y1) y2: F = x1 x2, and each unit gets 1/2, as integrated gradients
-    give each input (integrated gradients at the layer would give 1/3 and 2/3)."""
+    """h = (x1^2, x2), g = sqrt(y1) y2, so F = x1 x2: each unit gets 1/2.
+
+    So much integrated gradients give each input; taken at the layer they would give 1/3 and 2/3.
+    """
     found = scores(
         lambda x: np.array([x[0] ** 2, x[1]]), lambda y: np.sqrt(max(y[0], 0)) * y[1], [1, 1]
     )
@@ -96,7 +98,7 @@ def test_axiom_3_completeness() -> None:
     model = Composition(
         lambda x: np.array([x[0], x[0] * x[1], np.tanh(x[1])]), g, np.array([1.0, 2.0]), np.zeros(2)
     )
-    result = solve(model, tolerance=0.01)
+    result = conductance(model, tolerance=0.01)
     (entry,) = result.completeness
     assert entry.total[0] == pytest.approx(result.scores["y"].sum())
     assert entry.difference[0] == pytest.approx(g(model.hidden(1.0)) - g(model.hidden(0.0)))
@@ -108,8 +110,7 @@ def test_axiom_3_completeness() -> None:
 
 
 def test_axiom_4_partition_consistency() -> None:
-    """Units that depend on x1 alone get together what integrated gradients give x1, and so for
-    x2."""
+    """Units that depend on x1 alone get together what integrated gradients give x1; so for x2."""
 
     def f(x1: float, x2: float) -> float:
         return float(np.sin(x1) * x2**2 + x1)
@@ -140,7 +141,7 @@ def test_equals_the_slow_version() -> None:
         np.array([-0.3, 0.1]),
     )
     np.testing.assert_allclose(
-        solve(model, tolerance=1e-3).scores["y"][0], conductance_by_riemann(model), atol=2e-3
+        conductance(model, tolerance=1e-3).scores["y"][0], conductance_by_riemann(model), atol=2e-3
     )
 
 
@@ -149,23 +150,23 @@ def test_refines_where_the_function_bends() -> None:
     straight = Composition(
         lambda x: np.array([x[0], -x[0]]), lambda y: y[0] - 2 * y[1], np.ones(1), np.zeros(1)
     )
-    solve(straight)
+    conductance(straight)
     bent = Composition(
         lambda x: np.array([x[0], x[0] ** 2]),
         lambda y: float(np.maximum(y[0] - 0.9, 0) * np.maximum(y[1] - 0.8, 0)),
         np.ones(1),
         np.zeros(1),
     )
-    report = solve(bent).report
+    intervals: Any = conductance(bent).report["intervals"]
     assert straight.calls == 2 * 2 * 8
-    assert report["intervals"] == {"y": pytest.approx(report["intervals"]["y"])}  # type: ignore[index,call-overload]
-    assert 8 < report["intervals"]["y"] < 40  # type: ignore[index,call-overload,operator]
+    assert intervals.keys() == {"y"}
+    assert 8 < intervals["y"] < 40
 
 
 def test_a_path_without_change_is_complete() -> None:
     """F(x) = F(x') at both ends and between: the gap is 0 and nothing divides by 0."""
     model = Composition(lambda x: x, lambda y: 0.0, np.ones(2), np.zeros(2))
-    (entry,) = solve(model).completeness
+    (entry,) = conductance(model).completeness
     assert entry.gap[0] == 0.0
 
 
@@ -177,7 +178,7 @@ def test_says_when_the_tolerance_cannot_be_reached() -> None:
         np.ones(1),
         np.zeros(1),
     )
-    result = solve(model)
+    result = conductance(model)
     assert result.completeness[0].gap[0] > 0.5
     assert any("not reached on 1 of 1 paths" in note for note in result.notes)
 
@@ -201,7 +202,7 @@ def test_a_run_resumed_from_its_checkpoint_equals_an_undisturbed_one(stop_after:
     while not method.done(state):
         state = method.step(state, model())
     resumed = method.result(state, model())
-    whole = solve(model(), tolerance=1e-3)
+    whole = conductance(model(), tolerance=1e-3)
     np.testing.assert_array_equal(resumed.scores["y"], whole.scores["y"])
     np.testing.assert_array_equal(resumed.completeness[0].gap, whole.completeness[0].gap)
 
@@ -220,4 +221,4 @@ def test_progress_never_falls_back_to_nothing_and_ends_at_all() -> None:
 
 def test_the_report_is_json() -> None:
     model = Composition(lambda x: x, lambda y: float(y.sum()), np.ones(2), np.zeros(2))
-    json.dumps(solve(model).report)
+    json.dumps(conductance(model).report)

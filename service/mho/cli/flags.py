@@ -19,22 +19,17 @@ def metavar(entry: Field[Any], described: Option) -> str:
     """What stands behind the flag: the keywords, and the kind of anything else that is taken."""
     if described.metavar:
         return described.metavar
-    words = [*choices(described)]
+    words = list(described.choices)
     if described.file:
         words.append(_FILES.get(described.file, "FILE"))
     return "|".join(words) or {int: "N", float: "X"}.get(type(entry.default), "NAME")
-
-
-def choices(described: Option) -> tuple[str, ...]:
-    """The keywords that the option takes."""
-    return described.choices
 
 
 def explained(entry: Field[Any], described: Option) -> str:
     """The help of the option, with keywords that the metavar leaves out, and the default."""
     text = described.help
     written = metavar(entry, described).split("|")
-    unseen = [word for word in choices(described) if word not in written]
+    unseen = [word for word in described.choices if word not in written]
     if unseen:
         text += f": {', '.join(unseen)}"
     if entry.default not in ("", ()):

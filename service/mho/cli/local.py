@@ -128,7 +128,7 @@ def described_methods() -> list[dict[str, Any]]:
                 "default": list(entry.default)
                 if isinstance(entry.default, tuple)
                 else entry.default,
-                "choices": list(flags.choices(described)),
+                "choices": list(described.choices),
                 "file": described.file,
                 "used": entry.name in kind.uses,
             }

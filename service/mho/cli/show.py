@@ -57,7 +57,7 @@ class _Console(Console):
             markup=False,
             highlight=False,
             emoji=False,
-            soft_wrap=True,
+            soft_wrap=not stderr,  # a progress bar must not
             width=_UNBOUNDED if self.plain else None,
         )
 
@@ -104,7 +104,7 @@ def methods(found: Sequence[Mapping[str, Any]]) -> None:
     console = _Console()
     for method in found:
         console.print(f"{method['name']}: {method['summary']}")
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
+        table = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
         for option in method["options"]:
             if option["used"]:
                 table.add_row(f"{option['flag']} {option['metavar']}", option["explained"])
@@ -125,7 +125,7 @@ class Bar:
         self._log(text)
 
     def note(self, text: str) -> None:
-        self._progress.console.print(f"note: {text}")
+        self._progress.console.print(f"note: {text}", soft_wrap=True)
 
     def update(self, reached: Reached) -> None:
         text = reached.message or f"{reached.done:,.0f} of {reached.total:,.0f} {reached.unit}"
@@ -189,14 +189,9 @@ def result(folder: Path, said: Collection[str] = ()) -> None:
     table, left_out = ranked(summary)
     console.table(table)
     if left_out:
-        console.print(f"units of {left_out} more layers are in {folder / 'result.json'}")
-    for entry in summary.get("completeness", ()):
-        gap = entry["gap"]
-        if gap["median"] is not None:
-            console.print(
-                f"completeness of {', '.join(map(_name, entry['layers']))}: "
-                f"gap {gap['median']:.2%} (median), {gap['max']:.2%} (largest)"
-            )
+        console.print(f"units of further layers ({left_out}) are in {folder / 'result.json'}")
+    for line in _gaps(summary.get("completeness", ())):
+        console.print(line)
     for note in summary.get("notes", ()):
         if note not in said:
             console.print(f"note: {note}")
@@ -204,6 +199,19 @@ def result(folder: Path, said: Collection[str] = ()) -> None:
     engine = f"; engine {summary['engine']}" if summary["engine"] else ""
     console.print(f"{spent} evaluations in {summary['seconds']:.1f} s{engine}")
     console.print(f"result in {folder} (open {folder}/index.html)")
+
+
+def _gaps(completeness: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How far scores and differences lie apart at each cut; where cuts are many, at the worst."""
+    known = [entry for entry in completeness if entry["gap"]["median"] is not None]
+    if len(known) > _LAYERS:
+        known = [max(known, key=lambda entry: float(entry["gap"]["max"]))]
+        yield f"completeness at {len(completeness)} cuts, of which the worst is"
+    for entry in known:
+        yield (
+            f"completeness of {', '.join(map(_name, entry['layers']))}: "
+            f"gap {entry['gap']['median']:.2%} (median), {entry['gap']['max']:.2%} (largest)"
+        )
 
 
 def jobs(found: Sequence[Mapping[str, Any]]) -> None:
@@ -241,10 +249,8 @@ def ranked(summary: Mapping[str, Any]) -> tuple[Table, int]:
     rows = max(_ROWS_OF_LAYER, _ROWS // max(1, len(shown)))
     printed = [unit for name in shown for unit in top[name][:rows]]
     by_magnitude = any("magnitude" in unit for unit in printed)
-    with_error = any(unit.get("std_error") is not None for unit in printed)
     factor = summary.get("interval_factor")
-    if with_error and factor is None:  # results of earlier versions
-        factor = _NORMAL
+    with_error = factor is not None and any(unit.get("std_error") is not None for unit in printed)
     titles = ["layer", "unit", "mean score" if by_magnitude else "score"]
     titles += ["mean |score|"] if by_magnitude else []
     titles += ["± 95 %"] if with_error else []
@@ -260,9 +266,6 @@ def ranked(summary: Mapping[str, Any]) -> tuple[Table, int]:
                 cells.append(_figure(None if error is None else factor * error, ".2g"))
             table.add_row(*cells)
     return table, len(names) - len(shown)
-
-
-_NORMAL = 1.96
 
 
 def _without_repetition(summary: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from mho.errors import MhoError
@@ -18,17 +19,21 @@ from mho.errors import MhoError
 
 def write(stream: TextIO, text: str) -> None:
     """Write ``text`` at once. MhoError where the stream takes nothing, as on a full disk."""
-    try:
+    with _heeding(stream):
         stream.write(text)
-    except BrokenPipeError:
-        discard(stream)
-    flush(stream)
+        stream.flush()
 
 
 def flush(stream: TextIO) -> None:
     """Write what is buffered, so that nothing is left to fail when the interpreter ends."""
-    try:
+    with _heeding(stream):
         stream.flush()
+
+
+@contextmanager
+def _heeding(stream: TextIO) -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         discard(stream)
     except OSError as error:

@@ -19,8 +19,10 @@ _MOST_PLAYERS = 20
 
 @dataclass(frozen=True)
 class ExactState:
-    """worth: ``(2 ** players,)``, V by coalition number (bit i: player i is in). next: first not
-    done."""
+    """worth: ``(2 ** players,)``, V by the coalition's number; bit i of it stands for player i.
+
+    next: the first coalition that is not done.
+    """
 
     players: int
     worth: FloatArray

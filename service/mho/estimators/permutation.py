@@ -19,13 +19,16 @@ _DEFAULT_PERMUTATIONS = 24
 
 @dataclass(frozen=True)
 class PermutationState:
-    """Where the walk is, and what was summed up.
+    """Where the walk is, and what the finished walks came to.
 
-    permutations: how many are to be walked. index: the one being walked. position: players removed
-    so
-    far in it. worth: V after those removals. marginals: ``(players,)`` of the present walk. mean,
-    squares: ``(players,)``, running mean and sum of squared deviations (Welford) of the finished
-    walks.
+    permutations: how many are to be walked.
+    index, position: the walk in hand, and how many players it has removed.
+    worth: V after those removals.
+    v_full, v_empty: V of all players and of none, where every walk begins and ends.
+    evaluations: of V, so far.
+    marginals: ``(players,)``, of the walk in hand.
+    mean, squares: ``(players,)``, running mean and sum of squared deviations over the finished
+        walks (Welford).
     """
 
     seed: int
@@ -42,14 +45,12 @@ class PermutationState:
 
 
 class Permutation(Estimator[PermutationState]):
-    """Mean marginal over random orders in which the players are removed, one by one, from the full
-    set.
+    """Mean marginal over random orders in which the players leave the full set, one by one.
 
     Every walk ends at V of no player, so the values of each walk, and therefore their means, add up
     to V(all) - V(none) to rounding (efficiency). Walks are independent and alike, so the standard
     error of a mean is that of ``permutations`` draws, and its 95 % interval is Student's. The order
-    of walk
-    ``k`` is drawn from (seed, k) alone: it does not depend on batches, workers or interruptions.
+    of walk k is drawn from (seed, k) alone: batches, workers and interruptions do not change it.
     """
 
     name: ClassVar[str] = "permutation"
@@ -96,9 +97,8 @@ class Permutation(Estimator[PermutationState]):
         removed = order[state.position : stop]
         rank = np.empty(players, dtype=np.int64)
         rank[order] = np.arange(players)
-        asked = np.arange(
-            state.position + 1, min(stop, players - 1) + 1
-        )  # removals after each step
+        # V is asked after every removal but the last of a walk: v_empty is known.
+        asked = np.arange(state.position + 1, min(stop, players - 1) + 1)
         worth = np.full(stop - state.position, state.v_empty)
         if len(asked):
             worth[: len(asked)] = game.values(rank[None, :] >= asked[:, None])

@@ -297,8 +297,9 @@ class Control:
     ) -> JobRecord:
         """Accept a job. Once this returns, the job survives whatever happens to the server.
 
-        The same ``request_id`` again is the same job; AlreadyExists where it comes with another
-        spec.
+        What does not fit the method, the model or the data set is refused here as far as it can be
+        told without reading them again; an error leaves nothing behind. The same ``request_id``
+        again is the same job; AlreadyExists where it comes with another spec.
         """
         check_tenant(tenant)
         found = self._store.requested(tenant, check_request_id(request_id), spec)

@@ -132,14 +132,14 @@ def _check_unlabelled(method: Method[Any, Any], dataset: DatasetRecord) -> None:
     """InvalidOption where the method needs the labels that ``dataset`` does not have."""
     lacking = (
         f"needs a label for every input, but data set '{_called(dataset)}' has none; upload the "
-        "inputs with labels, or take"
+        "inputs with labels (--labels), or take"
     )
     if isinstance(method, GameMethod):
         values = entries("mho.values", Value)
         if values[method.value].needs_labels:
             others = [name for name, value in values.items() if not value.needs_labels]
             raise InvalidOption(
-                f"value '{method.value}' {lacking} value {' or '.join(others)}", subject="value"
+                f"value '{method.value}' {lacking} value {' or '.join(others)}", subject="labels"
             )
     if method.target == "label" and "target" in method.uses:
         raise InvalidOption(f"target 'label' {lacking} another target", subject="target")

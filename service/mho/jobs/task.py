@@ -1,5 +1,4 @@
-"""What is to be computed: a method with its options, a model, data, and the files the options
-name."""
+"""What is to be computed: a method with options, a model, data, and files that options name."""
 
 from __future__ import annotations
 
@@ -17,10 +16,8 @@ class Task:
     """One attribution, ready to run on this machine.
 
     options: by field name of the method, as JSON. An option that names a file (``baseline``,
-        ``substitute``, ``reference``, ``groups``, ``scores``) holds any text that is no keyword,
-        and
-        ``attachments`` maps the option's name to the file (for ``reference``, to what ``--inputs``
-        takes).
+        ``substitute``, ``reference``, ``groups``, ``scores``) holds any text that is no keyword.
+    attachments: the option's name -> that file; for ``reference``, what ``--inputs`` takes.
     cost_accepted: run even where the estimate is beyond the limit.
     """
 

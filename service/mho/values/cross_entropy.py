@@ -11,8 +11,7 @@ from mho.value import Value
 
 
 class CrossEntropy(Value):
-    """Log-probability of the label under softmax: minus the cross-entropy, so that higher is
-    better.
+    """Log-probability of the label under softmax: minus the cross-entropy, as higher is better.
 
     Takes scores before softmax; the run refuses probabilities for it.
     """

@@ -11,8 +11,10 @@ from mho.value import Value
 
 
 class Logit(Value):
-    """The score of the class that ``--target`` names, before softmax (``--score`` may say
-    otherwise)."""
+    """The score of the class that ``--target`` names.
+
+    Before softmax, unless ``--score`` says otherwise.
+    """
 
     name: ClassVar[str] = "logit"
     summary: ClassVar[str] = "mean score of the target class"
