@@ -82,7 +82,7 @@ def main() -> None:
     table(["rows a batch", *(column.name for column in columns)])
     for rows in _SIZES:
         row([rows, *(_microseconds(column, rows) for column in columns)])
-    row(["KiB of activations a row", *(f"{c.bytes_per_row / 1024:.3g}" for c in columns)])
+    row(["KiB of activations a row", *(_number(c.bytes_per_row / 1024) for c in columns)])
     row(["rows that mho takes", *(column.picked for column in columns)])
     row(["time over that of the best", *(_regret(column) for column in columns)])
 
@@ -111,7 +111,12 @@ def _column(
 def _microseconds(column: Column, rows: int) -> str:
     if rows not in column.times:
         return ""
-    return f"{1e6 * float(np.median(column.times[rows])):.4g}"
+    return _number(1e6 * float(np.median(column.times[rows])))
+
+
+def _number(value: float) -> str:
+    """Three digits at least, and no exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _regret(column: Column) -> str:

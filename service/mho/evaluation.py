@@ -31,11 +31,6 @@ class Layer:
     axis: int
     engines: tuple[str, ...] = ("finite_difference",)
 
-    @property
-    def positions(self) -> tuple[int | str | None, ...]:
-        """The dimensions that are neither batch nor units: space, time, tokens."""
-        return tuple(d for i, d in enumerate(self.shape) if i not in (0, self.axis))
-
 
 @dataclass(frozen=True)
 class Player:

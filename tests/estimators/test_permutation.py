@@ -68,7 +68,7 @@ def test_intervals_cover_the_exact_values() -> None:
     game = random_game(6, 5, null=(3,))
     exact = shapley_by_orders(game)
     players = [i for i in range(6) if i != 3]
-    covered = []
+    covered: list[bool] = []
     for seed in range(250):
         estimate = ESTIMATOR.estimate(run(game, 24, seed))
         inside = (estimate.lower <= exact) & (exact <= estimate.upper)

@@ -107,7 +107,7 @@ def test_convolutions_of_every_rank(rank: int, tmp_path: Path) -> None:
         w=np.ones((4, 2) + (3,) * rank, F),
     )
     assert listed(model) == [("c", "Conv", 4, 1), ("y", "Relu", 4, 1)]
-    assert layers(model)[0].positions == (6,) * rank
+    assert layers(model)[0].shape[2:] == (6,) * rank
 
 
 def test_a_transposed_convolution(tmp_path: Path) -> None:
