@@ -14,7 +14,7 @@ from mho.types import Array, Feeds
 
 _CPU_BYTES, _CPU_LEAST, _CPU_MOST = 4 * 1024 * 1024, 8, 1024
 """On a CPU a batch whose activations fit the caches is as fast per row as a larger one, and keeps
-steps short; below eight rows the cost of a call shows (benchmarks/batch_size.py)."""
+steps short; fewer than eight rows leave a second thread idle (benchmarks/README.md)."""
 _GPU_MOST = 1024
 
 
