@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +55,36 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_names(found: Mapping[str, Array], wanted: Sequence[str], subject: str) -> None:
-    """InvalidData where the file of option ``subject`` holds an array that nothing asked for."""
-    surplus = [name for name in found if name not in wanted]
+def keyed(path: Path, subject: str, names: Sequence[str], wanted: str) -> dict[str, Array]:
+    """The arrays of ``path`` by name: all of ``names`` and no other. A single array stands for a
+    single name.
+
+    InvalidData where one is missing, where there is one that nothing asked for, or where a single
+    array is given for several names; ``wanted`` says in words what they are.
+    """
+    found = array(path, subject)
+    if not isinstance(found, dict):
+        if len(names) != 1:
+            raise InvalidData(
+                f"the {subject} {path.name} is one array, but {wanted}; give an .npz keyed by "
+                f"{', '.join(names)[:500]}",
+                subject=subject,
+            )
+        return {names[0]: found}
+    surplus = [name for name in found if name not in names]
     if surplus:
         raise InvalidData(
             f"the file of '{subject}' holds '{surplus[0]}', which is none of "
-            f"{', '.join(wanted)[:500]}; rename it or take it out",
+            f"{', '.join(names)[:500]}; rename it or take it out",
             subject=subject,
         )
+    for name in names:
+        if name not in found:
+            raise InvalidData(
+                f"the {subject} {path.name} has no array '{name}'; it has {', '.join(found)}",
+                subject=subject,
+            )
+    return found
 
 
 def groups(path: Path) -> dict[str, dict[str, list[int]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,11 +65,6 @@ def save(model: onnx_ir.Model, path: Path) -> None:
         onnx_ir.save(model, path, external_data=path.name + ".data")
     else:
         path.write_bytes(data)
-
-
-def content_digest(data: bytes) -> str:
-    """SHA-256 in hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def _spec(value: onnx_ir.Value) -> TensorSpec:

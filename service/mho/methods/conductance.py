@@ -226,11 +226,11 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         """Which intervals to halve: of each path beyond tolerance, those with the largest gaps, so
         many that what is left of the gaps is within the tolerance."""
         pieces = state.pieces
-        worst = np.abs(pieces.gap).max(axis=1, initial=0.0)
+        worst = _worst_gap(pieces)
         split = np.zeros(len(worst), dtype=bool)
         for path in np.unique(pieces.path):
             here = np.nonzero(pieces.path == path)[0]
-            allowed = self.tolerance * max(abs(state.difference[path]), state.floor[path])
+            allowed = self.tolerance * _scale(state, path)
             gaps = worst[here]
             if gaps.sum() <= allowed:
                 continue
@@ -248,11 +248,9 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
         totals = dict(state.totals)
         inputs = evaluator.inputs
         count = np.bincount(evaluator.input_of_path, minlength=inputs)
-        worst = np.abs(pieces.gap).max(axis=1, initial=0.0)
+        worst = _worst_gap(pieces)
         for path in np.unique(pieces.path):
-            here = pieces.path == path
-            scale = max(abs(state.difference[path]), state.floor[path])
-            gap[state.group, path] = worst[here].sum() / scale
+            gap[state.group, path] = worst[pieces.path == path].sum() / _scale(state, path)
         for name, values in pieces.scores.items():
             sums = np.array(totals.get(name, np.zeros((inputs, *values.shape[1:]))))
             owner = evaluator.input_of_path[pieces.path]
@@ -274,6 +272,16 @@ class Conductance(Method[ConductanceState, PathEvaluator]):
             gap=gap,
             intervals=kept,
         )
+
+
+def _worst_gap(pieces: Pieces) -> FloatArray:
+    """``(intervals,)``: the largest |gap| among the cuts, 0 where there is none."""
+    return np.asarray(np.abs(pieces.gap).max(axis=1, initial=0.0))
+
+
+def _scale(state: ConductanceState, path: int) -> float:
+    """What the gaps of a path are relative to."""
+    return max(abs(float(state.difference[path])), float(state.floor[path]))
 
 
 def _no_pieces() -> Pieces:

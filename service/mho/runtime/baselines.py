@@ -95,23 +95,9 @@ def _black(ends: Mapping[str, Array], data: Dataset) -> dict[str, Array]:
 
 
 def _from_file(file: Path, ends: Mapping[str, Array]) -> dict[str, Array]:
-    found = attachments.array(file, "baseline")
-    if not isinstance(found, dict):
-        if len(ends) != 1:
-            raise InvalidData(
-                f"the baseline {file.name} is one array, but the path runs on {', '.join(ends)}; "
-                "give an .npz keyed by these names",
-                subject="baseline",
-            )
-        found = dict.fromkeys(ends, found)
-    attachments.check_names(found, list(ends), "baseline")
+    found = attachments.keyed(file, "baseline", list(ends), f"the path runs on {', '.join(ends)}")
     values = {}
     for name, end in ends.items():
-        if name not in found:
-            raise InvalidData(
-                f"the baseline {file.name} has no array '{name}'; it has {', '.join(found)}",
-                subject="baseline",
-            )
         array = np.asarray(found[name])
         if array.shape == end.shape[1:]:
             array = array[None]

@@ -144,9 +144,8 @@ def _grouped(groups: Groups, model: Model) -> list[Layer]:
 def _twice(layers: Sequence[Layer], problem: Problem) -> tuple[str, ...]:
     """Notes on asked layers that make a unit play twice, or the answers themselves play."""
     once = {layer.name for layer in units.playing(problem.model, units.layers(problem.model))}
-    operators = len(once & {layer.name for layer in layers})
     others = [layer.name for layer in layers if layer.name not in once]
-    if not operators or not others:
+    if not others or len(others) == len(layers):
         return ()
     return (
         f"{', '.join(others)} holds units that play elsewhere too, or the model's answers; without "
@@ -201,22 +200,10 @@ def _substitutes(
 
 
 def _from_file(file: Path, layers: Sequence[Layer]) -> dict[str, Array]:
-    found = attachments.array(file, "substitute")
-    if not isinstance(found, dict):
-        if len(layers) != 1:
-            raise InvalidData(
-                f"the substitute {file.name} is one array, but {len(layers)} layers are masked; "
-                "give an .npz keyed by layer name",
-                subject="substitute",
-            )
-        found = {layers[0].name: found}
-    attachments.check_names(found, [layer.name for layer in layers], "substitute")
+    names = [layer.name for layer in layers]
+    found = attachments.keyed(file, "substitute", names, f"{len(layers)} layers are masked")
     values = {}
     for layer in layers:
-        if layer.name not in found:
-            raise InvalidData(
-                f"the substitute {file.name} has no array '{layer.name}'", subject="substitute"
-            )
         array = np.asarray(found[layer.name])
         per_unit = array.shape == (layer.units,)
         per_position = array.ndim == len(layer.shape) - 1 and all(

@@ -14,16 +14,6 @@ from mho_client.resources import Method
 from mho_client.v1 import methods_pb2
 
 
-def method_names() -> list[str]:
-    """The methods that this version of the client can ask for."""
-    return list(methods_pb2.MethodOptions.DESCRIPTOR.fields_by_name)
-
-
-def option_names(method: str) -> list[str]:
-    """The options of a method that this version of the client can set."""
-    return list(_inner(methods_pb2.MethodOptions(), method).DESCRIPTOR.fields_by_name)
-
-
 def method_message(
     method: str, options: Mapping[str, Any], catalogue: Sequence[Method]
 ) -> tuple[methods_pb2.MethodOptions, dict[str, tuple[str, Any]]]:
