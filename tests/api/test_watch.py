@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from api.running import Running, failure, running
+from mho.jobs.job import Event, JobState
 from mho_client.v1 import jobs_pb2
 
 
@@ -52,6 +53,24 @@ def test_the_last_event_of_a_failed_job_says_why(server: Running) -> None:
     assert (error.reason, error.subject) == ("TOO_EXPENSIVE", "layers")
     assert "10 h" in error.message
     assert not events[0].HasField("error")
+
+
+def test_a_job_that_ends_while_its_watch_looks_loses_no_event(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = server.control
+    look = control.news
+
+    def news(tenant: str, job: str, after: int) -> tuple[list[Event], JobState]:
+        found, state = look(tenant, job, after)
+        while not found and not control.get_job(tenant, job).state.final:
+            time.sleep(0.01)  # what was read is old before it is used
+        return found, state
+
+    monkeypatch.setattr(control, "news", news)
+    for _ in range(3):
+        events = watch(server, server.job("steps=3", "pause=0.1").name)
+        assert events[-1].state == jobs_pb2.JOB_STATE_SUCCEEDED
 
 
 def test_events_arrive_while_they_happen(server: Running) -> None:

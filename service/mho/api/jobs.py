@@ -101,13 +101,12 @@ class Jobs(Findings):
             while True:
                 # Cleared before looking, so that what happens in between rings again.
                 bell.clear()
-                events = await self._threads.call(self._control.events, tenant, job, seen, 0.0)
+                # One reading gives both: a job that ends between two would lose its last event.
+                events, state = await self._threads.call(self._control.news, tenant, job, seen)
                 for event in events:
                     await context.write(await self._event(event, tenant, job))
                     seen = event.sequence
-                if events and events[-1].state.final:
-                    return
-                if not events and await self._has_ended(tenant, job):
+                if state.final:
                     return
                 if self._watchers.closed:
                     raise FailedPrecondition(
@@ -115,10 +114,6 @@ class Jobs(Findings):
                         subject="server",
                     )
                 await bell.wait()
-
-    async def _has_ended(self, tenant: str, job: str) -> bool:
-        record = await self._threads.call(self._control.get_job, tenant, job)
-        return record.state.final
 
     async def _event(self, event: Event, tenant: str, job: str) -> jobs_pb2.JobEvent:
         if event.state is not JobState.FAILED:

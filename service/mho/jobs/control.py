@@ -358,6 +358,11 @@ class Control:
         self._store.remove(tenant, id)
         remove_folder(self._layout.job(id))
 
+    def news(self, tenant: str, job: str, after: int) -> tuple[list[Event], JobState]:
+        """Events newer than ``after``, oldest first, and the job's state, both of one moment: where
+        the state is final, the events are the last."""
+        return self._store.events(tenant, job, after)
+
     def events(self, tenant: str, job: str, after: int, timeout: float) -> list[Event]:
         """Events newer than ``after``, oldest first; waits up to ``timeout`` seconds for the first.
 
@@ -368,7 +373,7 @@ class Control:
         with self._feed.listening(job) as bell:
             while True:
                 bell.clear()
-                found, state = self._store.events(tenant, job, after)
+                found, state = self.news(tenant, job, after)
                 left = deadline - time.monotonic()
                 if found or state.final or left <= 0 or self._feed.closed:
                     return found
