@@ -15,7 +15,9 @@ PREFIX = "mho/"
 """All tensors that mho adds to a graph begin with this."""
 
 _BOOLEAN = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or"}
-_COUNTING = {"Shape", "Size"}
+_COUNTING = {"Shape", "Size", "NonZero", "ArgMax", "ArgMin"}
+_SHARED_BYTES = 4096
+"""Constants up to this size are made once and used again."""
 
 
 class Emitter:
@@ -36,19 +38,37 @@ class Emitter:
                 value.name for value in (*inner.inputs, *inner.initializers.values())
             )
         self._counter = 0
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
 
     def op(
         self, op_type: str, *inputs: ir.Value | None, name: str = "", **attributes: Any
     ) -> ir.Value:
         """One node with one output, whose tensor is called ``name`` or gets a name of ours."""
-        output = ir.Value(name=self._unique(name or f"{PREFIX}{self.scope}/{op_type}"))
+        return self._node(op_type, inputs, attributes, [name])[0]
+
+    def ops(
+        self, op_type: str, *inputs: ir.Value | None, outputs: int, **attributes: Any
+    ) -> tuple[ir.Value, ...]:
+        """The ``outputs`` tensors of one node, which get names of ours."""
+        return self._node(op_type, inputs, attributes, [""] * outputs)
+
+    def _node(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: dict[str, Any],
+        names: Sequence[str],
+    ) -> tuple[ir.Value, ...]:
+        made = tuple(
+            ir.Value(name=self._unique(name or f"{PREFIX}{self.scope}/{op_type}")) for name in names
+        )
         dtype = _output_type(op_type, inputs, attributes)
         if dtype is not None:
-            output.dtype = dtype
-        self.graph.append(
-            ir.node(op_type, list(inputs), attributes, outputs=[output], name=f"{output.name}:node")
-        )
-        return output
+            for output in made:
+                output.dtype = dtype
+        node_name = f"{made[0].name}:node"
+        self.graph.append(ir.node(op_type, list(inputs), attributes, outputs=made, name=node_name))
+        return made
 
     def constant(self, array: Array | Sequence[int] | float, dtype: Any = None) -> ir.Value:
         """An initialiser; integers become int64, other numbers float32 unless ``dtype`` says
@@ -56,6 +76,9 @@ class Emitter:
         data = np.asarray(array, dtype=dtype)
         if dtype is None and data.dtype != np.bool_:
             data = data.astype(np.int64 if data.dtype.kind in "iu" else np.float32)
+        key = (data.dtype.name, data.shape, data.tobytes() if data.nbytes <= _SHARED_BYTES else b"")
+        if key in self._constants:
+            return self._constants[key]
         name = self._unique(f"{PREFIX}{self.scope}/constant")
         tensor = ir.tensor(data, name=name)
         value = ir.Value(
@@ -65,6 +88,8 @@ class Emitter:
             const_value=tensor,
         )
         self.graph.register_initializer(value)
+        if data.nbytes <= _SHARED_BYTES:
+            self._constants[key] = value
         return value
 
     def input(
@@ -129,6 +154,8 @@ def _output_type(
         return ir.DataType.BOOL
     if op_type in _COUNTING:
         return ir.DataType.INT64
+    if op_type == "Where":
+        inputs = inputs[1:]
     return inputs[0].dtype if inputs and inputs[0] is not None else None
 
 

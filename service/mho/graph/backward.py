@@ -1,0 +1,235 @@
+"""The reverse walk: gradients of one tensor with respect to others, as nodes of the same graph.
+
+The driver walks the nodes from the target back. It asks each operator's rule for the gradients that
+are needed and for no others, sums over what was broadcast, adds up where a tensor is read more than
+once, and stops at what has no gradient by nature. Weights and forward values are used as they
+stand; nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from mho.errors import Unsupported
+from mho.graph.emit import Emitter
+from mho.graph.flow import dims, each_read, is_float
+from mho.graph.rule import Call, NoGradient, Refused, Rule, entry_of
+from mho.graph.term import Term
+
+_LEAST_OPSET = 18
+_MOST_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A node that keeps a gradient from passing.
+
+    reason: why, naming the operator. way: tensors from the target to the node, the target first.
+    """
+
+    node: str
+    op_type: str
+    reason: str
+    way: tuple[str, ...]
+
+    def message(self) -> str:
+        shown = list(self.way)
+        if len(shown) > _MOST_SHOWN:
+            half = _MOST_SHOWN // 2
+            shown = [*shown[:half], "…", *shown[-half:]]
+        return f"{self.reason} (on the way {' <- '.join(shown)})"
+
+
+def gradients(
+    graph: ir.Graph,
+    emit: Emitter,
+    seeds: Mapping[ir.Value, Term],
+    wrt: Sequence[ir.Value],
+) -> dict[ir.Value, Term]:
+    """The gradient of Σ seed · value over ``seeds``, with respect to each tensor of ``wrt`` on
+    which it depends.
+
+    Each gradient has its tensor's shape and element type. The nodes go to the end of ``graph``,
+    which must be in topological order; sort it afterwards. Unsupported where an operator on the way
+    has no rule.
+    """
+    nodes = list(graph)
+    reached = _reached(nodes, wrt)
+    asked = set(wrt)
+    gathered: dict[ir.Value, list[Term]] = {value: [term] for value, term in seeds.items()}
+    found: dict[ir.Value, Term] = {}
+
+    def settled(value: ir.Value) -> Term | None:
+        if value in gathered:
+            found[value] = _added(value, gathered.pop(value))
+        return found.get(value)
+
+    for node in reversed(nodes):
+        if not any(output in gathered or output in found for output in node.outputs):
+            continue
+        dys = tuple(settled(output) for output in node.outputs)
+        wanted = [i for i, v in enumerate(node.inputs) if v is not None and v in reached]
+        if not wanted and not any(value in reached for value in each_read(node)):
+            _forget(found, node.outputs, asked)
+            continue
+        entry = entry_of(node)
+        if isinstance(entry, NoGradient):
+            _forget(found, node.outputs, asked)
+            continue
+        reason = _refusal(node, entry, wanted)
+        if reason:
+            raise Unsupported(
+                f"no gradient can be computed: {reason}; take engine 'finite_difference'",
+                subject=node.name or "",
+            )
+        assert isinstance(entry, Rule)
+        for position, term in entry.pull(Call(emit, node, dys, frozenset(wanted))).items():
+            source = node.inputs[position]
+            assert source is not None
+            if entry.broadcasts:
+                term = _unbroadcast(term, source, node.outputs[0])
+            gathered.setdefault(source, []).append(term)
+        _forget(found, node.outputs, asked)
+    for value in wrt:
+        settled(value)
+    return {value: found[value] for value in wrt if value in found}
+
+
+def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
+    """Tensor -> what keeps the gradient of ``target`` from it, for every tensor that has an
+    obstacle.
+
+    A tensor that is not here has a gradient, be it zero.
+    """
+    opset = graph.opset_imports.get("", graph.opset_imports.get("ai.onnx", _LEAST_OPSET))
+    blocked: dict[ir.Value, Obstacle] = {}
+    via: dict[ir.Value, ir.Value | None] = {target: None}
+
+    def way(value: ir.Value) -> tuple[str, ...]:
+        names = []
+        at: ir.Value | None = value
+        while at is not None:
+            names.append(at.name or "")
+            at = via[at]
+        return tuple(reversed(names))
+
+    for node in reversed(list(graph)):
+        leading = [output for output in node.outputs if output in via]
+        if not leading:
+            continue
+        entry = entry_of(node)
+        if isinstance(entry, NoGradient):
+            continue
+        inherited = next((blocked[output] for output in leading if output in blocked), None)
+        for read, positions in _floats_read(node).items():
+            obstacle = inherited
+            reason = _refusal(node, entry, positions)
+            if obstacle is None and opset < _LEAST_OPSET:
+                reason = f"the model's opset is {opset}, and rules are written for {_LEAST_OPSET}"
+            if obstacle is None and reason:
+                obstacle = Obstacle(node.name or "", node.op_type, reason, way(leading[0]))
+            if obstacle is not None:
+                blocked.setdefault(read, obstacle)
+            via.setdefault(read, leading[0])
+    return blocked
+
+
+def _floats_read(node: ir.Node) -> dict[ir.Value, list[int]]:
+    """What may carry a gradient into ``node`` -> its positions; none for what a subgraph reads."""
+    found: dict[ir.Value, list[int]] = {}
+    for value in each_read(node):
+        if _may_vary(value):
+            found.setdefault(value, [])
+    for position, value in enumerate(node.inputs):
+        if value is not None and value in found:
+            found[value].append(position)
+    return found
+
+
+def _refusal(node: ir.Node, entry: Rule | NoGradient | Refused | None, wanted: list[int]) -> str:
+    """Why no gradient passes through ``node`` to the inputs at ``wanted``; '' where it does."""
+    what = f"operator {node.op_type}"
+    if node.domain not in ("", "ai.onnx"):
+        what += f" of domain {node.domain}"
+    what += f" (node '{node.name}')"
+    if entry is None:
+        return f"{what} has no derivative rule"
+    if isinstance(entry, Refused):
+        return f"{what} has no derivative rule: {entry.why}"
+    if isinstance(entry, NoGradient):
+        return ""
+    if not wanted:
+        return f"{what} reads a varying tensor inside its subgraph"
+    for position in wanted:
+        if not entry.serves(position):
+            value = node.inputs[position]
+            name = "" if value is None else value.name
+            return f"{what} has no derivative with respect to its input {position}, '{name}'"
+    reason = entry.reason(node)
+    return f"{what} can't be differentiated: {reason}" if reason else ""
+
+
+def _may_vary(value: ir.Value) -> bool:
+    return (value.dtype is None or is_float(value)) and value.const_value is None
+
+
+def _reached(nodes: Iterable[ir.Node], wrt: Sequence[ir.Value]) -> set[ir.Value]:
+    """``wrt`` and all float tensors that depend on them, but for what has no gradient."""
+    reached = set(wrt)
+    for node in nodes:
+        if reached.isdisjoint(each_read(node)) or isinstance(entry_of(node), NoGradient):
+            continue
+        reached.update(output for output in node.outputs if _may_vary(output))
+    return reached
+
+
+def _forget(found: dict[ir.Value, Term], outputs: Sequence[ir.Value], asked: set[ir.Value]) -> None:
+    """Drop what nobody asked for and nobody will read again."""
+    for output in outputs:
+        if output not in asked:
+            found.pop(output, None)
+
+
+def _added(value: ir.Value, terms: list[Term]) -> Term:
+    """The sum of ``terms``, known to have the shape and type of ``value``."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    if total.value.shape is None:
+        total.value.shape = value.shape
+    if value.dtype is not None:
+        total.value.dtype = value.dtype
+    return total
+
+
+def _unbroadcast(term: Term, value: ir.Value, result: ir.Value) -> Term:
+    """``term``, which has the shape of ``result``, summed to the shape of ``value``."""
+    have, want = dims(result), dims(value)
+    if have is None or want is None:
+        return _unbroadcast_unknown(term, Term(term.emit, value))
+    lead = len(have) - len(want)
+    summed = list(range(lead))
+    for axis, (ours, theirs) in enumerate(zip(want, have[lead:], strict=True), lead):
+        if ours == theirs and ours is not None:
+            continue
+        if ours == 1:
+            summed.append(axis)
+        elif not isinstance(ours, int) and theirs != 1:
+            return _unbroadcast_unknown(term, Term(term.emit, value))
+    term = term.sum(summed)
+    return term.squeeze(list(range(lead))) if lead else term
+
+
+def _unbroadcast_unknown(term: Term, value: Term) -> Term:
+    """The same where shapes are only known when the graph is run."""
+    have, want = term.op("Shape"), value.op("Shape")
+    lead = have.op("Size") - want.op("Size")
+    one = want.integers([1])
+    ones = one.expand(lead.reshape([1]))
+    aligned = ones.concat(want, axis=0)
+    broadcast = aligned.equals(one).op("And", have.equals(one).op("Not"))
+    axes = broadcast.op("NonZero").reshape([-1])
+    return term.sum(axes).reshape(want)

@@ -1,0 +1,1 @@
+"""Derivative rules, by family; ``mho.graph.rule`` says what one is."""
