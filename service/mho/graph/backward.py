@@ -143,9 +143,9 @@ def _floats_read(node: ir.Node) -> dict[ir.Value, list[int]]:
     for value in each_read(node):
         if _may_vary(value):
             found.setdefault(value, [])
-    for position, value in enumerate(node.inputs):
-        if value is not None and value in found:
-            found[value].append(position)
+    for position, given in enumerate(node.inputs):
+        if given is not None and given in found:
+            found[given].append(position)
     return found
 
 
