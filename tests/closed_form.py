@@ -43,13 +43,17 @@ class Composition:
     def spent(self) -> Mapping[str, int]:
         return {"tail": self.calls}
 
+    @property
+    def input_axes(self) -> Mapping[str, int]:
+        return {}
+
     def chunk(self, group: int) -> int:
         return 3
 
     def hidden(self, alpha: float) -> FloatArray:
         return np.asarray(self.h(self.start + alpha * (self.end - self.start)), dtype=np.float64)
 
-    def values(self, path: IntArray, alpha: FloatArray) -> FloatArray:
+    def values(self, alpha: FloatArray) -> FloatArray:
         return np.array([self.g(self.hidden(a)) for a in alpha])
 
     def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
@@ -64,7 +68,17 @@ class Composition:
                 self.calls += 2
             sums.append(row)
         scores = np.array(sums)
-        return IntervalSums({"y": scores}, scores.sum(axis=1, keepdims=True))
+        flow = scores.sum(axis=1, keepdims=True)
+        return IntervalSums(
+            {"y": scores}, flow, self.values(intervals.lower), self.values(intervals.upper)
+        )
+
+    @property
+    def deferred(self) -> bool:
+        return False
+
+    def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
+        return {"y": self.interval_sums(group, intervals).scores["y"].sum(axis=0)}
 
 
 def conductance_by_riemann(model: Composition, steps: int = 20_000) -> FloatArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from mho.types import BoolArray, FloatArray, IntArray
@@ -48,9 +49,9 @@ class Cut:
     """Layers of a group through which the whole flow from path input to target passes.
 
     ``layers`` are the layers whose units are scored. ``complete`` says that nothing passes beside
-    them, so that their scores must add up to F(x) - F(x'). Otherwise the evaluator adds what passes
-    beside them to the flow, which then steers the refinement, and completeness does not apply to
-    the layers alone.
+    them, so that their scores must add up to F(x) - F(x'). Otherwise the evaluator takes for the
+    flow what passes through them and beside them, or through the tensors above that do carry all of
+    it; it steers the refinement, and completeness does not apply to the layers alone.
     """
 
     layers: tuple[str, ...]
@@ -80,24 +81,63 @@ class Intervals:
         return int(self.path.shape[0])
 
 
+class Integrand(Enum):
+    """What a path method integrates at every unit y along the path x(α)."""
+
+    CONDUCTANCE = "dF/dy · dy/dα"
+    INFLUENCE = "dF/dy"
+
+
+class Line(Enum):
+    """Where the straight line of a path method runs, and what is scored on it."""
+
+    LAYERS = "from baseline to input at the path input; the layers are scored"
+    PATH_INPUT = "from baseline to input at the path input; the path input itself is scored"
+    OWN = "at each layer, from its activations at the baseline to those at the input"
+
+
 @dataclass(frozen=True)
 class IntervalSums:
     """What an evaluator returns for ``intervals``.
 
-    scores: layer name -> ``(intervals, *units)``, the integral of dF/dy · dy over each interval,
-        summed over positions at channel granularity (``(intervals, units)``), with every position
-        kept at neuron granularity (``(intervals, *shape[1:])``).
+    scores: layer name -> ``(intervals, *units)``, the integral over each interval, summed over
+        positions at channel granularity (``(intervals, units)``), with every position kept at
+        neuron granularity (``(intervals, *shape[1:])``); empty where scores are ``deferred``.
     flow: ``(intervals, cuts)``, what passes through each cut of the group, to be compared with
         F(upper) - F(lower).
+    f_lower, f_upper: ``(intervals,)``, F at both ends.
     """
 
     scores: Mapping[str, FloatArray]
     flow: FloatArray
+    f_lower: FloatArray
+    f_upper: FloatArray
+
+
+class Quantity(Enum):
+    """What a pointwise method reads off at each input, for every unit y."""
+
+    ACTIVATION = "y"
+    GRADIENT = "dF/dy"
+    GRADIENT_X_ACTIVATION = "dF/dy · y"
+    GRAD_CAM = "mean of dF/dy over the positions, times y"
+
+
+@dataclass(frozen=True)
+class PointScores:
+    """What an evaluator reads off at inputs.
+
+    scores: layer name -> ``(inputs, units)``, or ``(inputs, *shape[1:])`` at neuron granularity.
+    maps: layer name -> ``(inputs, *positions)``, where the quantity has a map over positions.
+    """
+
+    scores: Mapping[str, FloatArray]
+    maps: Mapping[str, FloatArray]
 
 
 @runtime_checkable
-class ActivationEvaluator(Protocol):
-    """Gives the activations of layers, reduced over positions."""
+class PointEvaluator(Protocol):
+    """Gives a quantity of layers at the inputs themselves, reduced over positions."""
 
     @property
     def layers(self) -> Sequence[Layer]: ...
@@ -110,8 +150,8 @@ class ActivationEvaluator(Protocol):
     def chunk(self) -> int:
         """How many inputs fill a batch."""
 
-    def activations(self, inputs: IntArray) -> Mapping[str, FloatArray]:
-        """Layer name -> ``(inputs, units)``, or ``(inputs, *shape[1:])`` at neuron granularity."""
+    def read(self, inputs: IntArray) -> PointScores:
+        """The quantity at ``inputs``, indices ``(inputs,)``."""
 
 
 @runtime_checkable
@@ -128,14 +168,24 @@ class PathEvaluator(Protocol):
     def input_of_path(self) -> IntArray:
         """``(paths,)``: which input a path ends at; the paths of an input are averaged."""
 
+    @property
+    def input_axes(self) -> Mapping[str, int]:
+        """Tensor of the path input -> its unit axis (colours, embedding), for those that have
+        positions besides."""
+
     def chunk(self, group: int) -> int:
         """How many intervals of the group are best asked for at once."""
 
-    def values(self, path: IntArray, alpha: FloatArray) -> FloatArray:
-        """F at x' + alpha (x - x'), ``(points,)``; ``path`` and ``alpha`` are ``(points,)``."""
+    @property
+    def deferred(self) -> bool:
+        """Whether scores are too large to be held for every interval: ``interval_sums`` then gives
+        the flow alone, and ``integrals`` is asked once the intervals are settled."""
 
     def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
         """Integrals over each interval for the layers of ``groups[group]``."""
+
+    def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
+        """Layer name -> ``(*units)``, the sum over ``intervals``, which are of one path."""
 
     @property
     def spent(self) -> Mapping[str, int]:

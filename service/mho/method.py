@@ -27,7 +27,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mho.errors import InvalidOption
-from mho.evaluation import ActivationEvaluator, CoalitionEvaluator, PathEvaluator
+from mho.evaluation import CoalitionEvaluator, PathEvaluator, PointEvaluator
 from mho.registry import entries, find
 from mho.results import Result
 from mho.types import JSON
@@ -36,7 +36,7 @@ _MOST_BITS = 200
 """Whole numbers beyond are described in messages, not written out."""
 
 StateT = TypeVar("StateT")
-EvaluatorT = TypeVar("EvaluatorT", ActivationEvaluator, PathEvaluator, CoalitionEvaluator)
+EvaluatorT = TypeVar("EvaluatorT", PointEvaluator, PathEvaluator, CoalitionEvaluator)
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,11 @@ class Method(ABC, Generic[StateT, EvaluatorT]):
         file="array",
     )
     seed: int = option(0, "seed of every random draw", minimum=0, maximum=2**63 - 1)
+
+    @property
+    def named_layers(self) -> tuple[str, ...]:
+        """The layers that the options name; none means all."""
+        return self.layers
 
     @abstractmethod
     def state_class(self) -> type[StateT]:

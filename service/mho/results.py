@@ -37,8 +37,11 @@ class Result:
 
     estimand: what the scores estimate, in words.
     scores: layer name -> ``(units,)`` for a value over the data set, ``(inputs, units)`` for scores
-        per input, ``(inputs, *shape[1:])`` at neuron granularity; or ``groups`` -> ``(groups,)``
-        where the players are groups.
+        per input, ``(inputs, *shape[1:])`` at neuron granularity, ``(inputs, units, *input shape)``
+        for chosen units resolved to the input; or ``groups`` -> ``(groups,)`` where the players are
+        groups.
+    maps: layer name -> ``(inputs, *positions)``, scores laid over positions, or ``(inputs, units,
+        *positions)`` for several units; where the method has such.
     std_error: layer name -> standard error of the scores, same shape, where the method has one.
     interval_factor: standard errors to each side of a score that make its 95 % interval.
     curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis,
@@ -51,6 +54,7 @@ class Result:
 
     estimand: str
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    maps: Mapping[str, FloatArray] = field(default_factory=dict)
     std_error: Mapping[str, FloatArray] = field(default_factory=dict)
     interval_factor: float = 1.96
     curves: Mapping[str, FloatArray] = field(default_factory=dict)

@@ -16,7 +16,7 @@ import shapes
 from methods.solving import solve
 from mho.config import Settings
 from mho.data.source import Source
-from mho.evaluation import ActivationEvaluator, Layer
+from mho.evaluation import Layer, PointEvaluator, PointScores
 from mho.jobs.attribution import open_run
 from mho.jobs.task import Task
 from mho.methods.activation import Activation
@@ -29,7 +29,7 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {"mean": np.mean, "sum": np.sum, "ma
 
 @dataclass
 class GivenActivations:
-    """An ``ActivationEvaluator`` that reads from arrays ``(inputs, ...)``; keeps what was asked."""
+    """An ``PointEvaluator`` that reads from arrays ``(inputs, ...)``; keeps what was asked."""
 
     given: Mapping[str, FloatArray]
     chunk: int = 3
@@ -46,9 +46,9 @@ class GivenActivations:
     def inputs(self) -> int:
         return len(next(iter(self.given.values())))
 
-    def activations(self, inputs: IntArray) -> Mapping[str, FloatArray]:
+    def read(self, inputs: IntArray) -> PointScores:
         self.asked.append(inputs.tolist())
-        return {name: array[inputs] for name, array in self.given.items()}
+        return PointScores({name: array[inputs] for name, array in self.given.items()}, {})
 
 
 def given(inputs: int = 7, chunk: int = 3) -> GivenActivations:
@@ -57,7 +57,7 @@ def given(inputs: int = 7, chunk: int = 3) -> GivenActivations:
 
 
 def test_the_fake_is_an_activation_evaluator() -> None:
-    assert isinstance(given(), ActivationEvaluator)
+    assert isinstance(given(), PointEvaluator)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from closed_form import Composition, conductance_by_riemann
 from methods.solving import solve
-from mho.methods.conductance import Conductance, ConductanceState
+from mho.integration import Integration
+from mho.methods.conductance import Conductance
 from mho.results import Result
 from mho.state import pack, unpack
 from mho.types import FloatArray
@@ -198,7 +199,7 @@ def test_a_run_resumed_from_its_checkpoint_equals_an_undisturbed_one(stop_after:
     state = method.init(evaluator)
     for _ in range(stop_after):
         state = method.step(state, evaluator)
-    state = unpack(ConductanceState, pack(state))
+    state = unpack(Integration, pack(state))
     while not method.done(state):
         state = method.step(state, model())
     resumed = method.result(state, model())

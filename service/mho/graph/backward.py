@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from mho.errors import Unsupported
+from mho.graph.broadcast import unbroadcast
 from mho.graph.emit import Emitter
 from mho.graph.flow import dims, each_read, is_float
 from mho.graph.rule import Call, NoGradient, Refused, Rule, entry_of
@@ -48,6 +49,8 @@ def gradients(
     emit: Emitter,
     seeds: Mapping[ir.Value, Term],
     wrt: Sequence[ir.Value],
+    *,
+    among: Sequence[ir.Node] | None = None,
 ) -> dict[ir.Value, Term]:
     """The gradient of Σ seed · value over ``seeds``, with respect to each tensor of ``wrt`` on
     which it depends.
@@ -55,8 +58,10 @@ def gradients(
     Each gradient has its tensor's shape and element type. The nodes go to the end of ``graph``,
     which must be in topological order; sort it afterwards. Unsupported where an operator on the way
     has no rule.
+
+    among: the nodes to walk, where ``graph`` holds others that are not in order yet.
     """
-    nodes = list(graph)
+    nodes = list(graph if among is None else among)
     reached = _reached(nodes, wrt)
     asked = set(wrt)
     gathered: dict[ir.Value, list[Term]] = {value: [term] for value, term in seeds.items()}
@@ -90,7 +95,7 @@ def gradients(
             source = node.inputs[position]
             assert source is not None
             if entry.broadcasts:
-                term = _unbroadcast(term, source, node.outputs[0])
+                term = unbroadcast(term, Term(emit, source), dims(node.outputs[0]))
             gathered.setdefault(source, []).append(term)
         _forget(found, node.outputs, asked)
     for value in wrt:
@@ -203,33 +208,3 @@ def _added(value: ir.Value, terms: list[Term]) -> Term:
     if value.dtype is not None:
         total.value.dtype = value.dtype
     return total
-
-
-def _unbroadcast(term: Term, value: ir.Value, result: ir.Value) -> Term:
-    """``term``, which has the shape of ``result``, summed to the shape of ``value``."""
-    have, want = dims(result), dims(value)
-    if have is None or want is None:
-        return _unbroadcast_unknown(term, Term(term.emit, value))
-    lead = len(have) - len(want)
-    summed = list(range(lead))
-    for axis, (ours, theirs) in enumerate(zip(want, have[lead:], strict=True), lead):
-        if ours == theirs and ours is not None:
-            continue
-        if ours == 1:
-            summed.append(axis)
-        elif not isinstance(ours, int) and theirs != 1:
-            return _unbroadcast_unknown(term, Term(term.emit, value))
-    term = term.sum(summed)
-    return term.squeeze(list(range(lead))) if lead else term
-
-
-def _unbroadcast_unknown(term: Term, value: Term) -> Term:
-    """The same where shapes are only known when the graph is run."""
-    have, want = term.op("Shape"), value.op("Shape")
-    lead = have.op("Size") - want.op("Size")
-    one = want.integers([1])
-    ones = one.expand(lead.reshape([1]))
-    aligned = ones.concat(want, axis=0)
-    broadcast = aligned.equals(one).op("And", have.equals(one).op("Not"))
-    axes = broadcast.op("NonZero").reshape([-1])
-    return term.sum(axes).reshape(want)

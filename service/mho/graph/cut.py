@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -184,6 +184,32 @@ def cuts_among(
     return found
 
 
+def waists(model: Model, path: Sequence[str], output: str) -> tuple[str, ...]:
+    """The float tensors through which everything differentiable from ``path`` to ``output`` passes,
+    each by itself, in the order of the graph.
+
+    Values are numbered in that order, so that all steps go forward; one carries everything exactly
+    if no step passes over its number.
+    """
+    graph = model.graph
+    flow = _Flow(graph)
+    starts = [tensor_named(graph, name) for name in path]
+    end = tensor_named(graph, output)
+    needed = _ancestors([end], graph)
+    moving = flow.descendants(starts, floats_only=True)
+    order = [v for v in graph.inputs if v in moving]
+    order += [v for node in graph for v in node.outputs if v in moving & needed]
+    number = {value: i for i, value in enumerate(order)}
+    furthest = flow.furthest(number)
+    reach = max((number[start] for start in starts if start in number), default=0)
+    found = []
+    for value in order:
+        if number[value] >= reach and value is not end:
+            found.append(value.name or "")
+        reach = max(reach, furthest.get(value, 0))
+    return tuple(found)
+
+
 def between(model: Model, path: Iterable[str], output: str) -> frozenset[str]:
     """The tensors that move when those of ``path`` move, and on which ``output`` depends."""
     graph = model.graph
@@ -217,6 +243,15 @@ class _Flow:
                         if output not in stop:
                             active.add(output)
         return seen
+
+    def furthest(self, number: Mapping[ir.Value, int]) -> dict[ir.Value, int]:
+        """Value -> the largest number of what is computed from it at once."""
+        found: dict[ir.Value, int] = {}
+        for sources, outputs in self._nodes:
+            last = max((number[output] for output in outputs if output in number), default=0)
+            for source in sources:
+                found[source] = max(found.get(source, 0), last)
+        return found
 
     def separates(self, starts: Sequence[ir.Value], members: set[ir.Value], end: ir.Value) -> bool:
         if end not in members:

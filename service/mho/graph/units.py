@@ -86,6 +86,22 @@ def playing(model: Model, listed: Sequence[Layer]) -> list[Layer]:
     return [entry for entry in listed if entry.name in chosen]
 
 
+def last_with_positions(model: Model, listed: Sequence[Layer]) -> Layer | None:
+    """The last layer of ``listed`` that has positions and lies before the operator that yields the
+    model's output, whose units are the answers."""
+    found = carriers(model.graph)
+    position = {node: i for i, node in enumerate(model.graph)}
+    last = [node for node in found.linear if _yields_output(node, found, position)]
+    end = min((position[node] for node in last), default=len(position))
+    values = named_values(model.graph)
+    chosen = None
+    for entry in listed:
+        producer = values[entry.name].producer()
+        if len(entry.shape) > 2 and (producer is None or position[producer] < end):
+            chosen = entry
+    return chosen
+
+
 def _chain(value: ir.Value, found: Carriers) -> list[ir.Value]:
     """``value`` and what alone is made of it, as long as the units are its own."""
     chain = [value]

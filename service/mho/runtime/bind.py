@@ -10,21 +10,23 @@ from typing import Any
 from mho.config import Settings
 from mho.data.dataset import Dataset
 from mho.errors import InvalidOption
-from mho.evaluation import ActivationEvaluator, CoalitionEvaluator, Layer, PathEvaluator
-from mho.graph import path_input, units
-from mho.graph.cut import cut, pruned
+from mho.evaluation import CoalitionEvaluator, Layer, PathEvaluator, PointEvaluator, Quantity
+from mho.graph import units
+from mho.graph.cut import pruned
 from mho.graph.model import Model
-from mho.graph.target import TARGET, TARGET_SCORE, scored, targeted
+from mho.graph.target import TARGET_SCORE, scored, targeted
 from mho.method import GameMethod, Method
-from mho.runtime.activations import GraphActivations
-from mho.runtime.baselines import starts
+from mho.path_method import PathMethod
+from mho.point_method import PointMethod
+from mho.runtime.engine import gradient_alone
 from mho.runtime.games import game
 from mho.runtime.leading import batch_leading
-from mho.runtime.paths import FiniteDifferencePaths, Paths
+from mho.runtime.points import GraphPoints
 from mho.runtime.prepare import Prepared
 from mho.runtime.problem import Problem, judged_by
 from mho.runtime.session import Sessions
-from mho.types import JSON, Array
+from mho.runtime.straight import walked
+from mho.types import JSON
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,17 @@ def bind(
     settings: Settings,
 ) -> Bound:
     """The evaluator that ``method.needs``. ``files``: option name -> the file that it names."""
-    if method.engine == "gradient":
-        raise InvalidOption(
-            "engine 'gradient' does not exist in this version; take 'finite_difference', which "
-            "works for every operator, or 'auto'",
-            subject="engine",
-        )
     whole = prepared.model
-    if method.needs is ActivationEvaluator:
+    if getattr(method, "quantity", None) is Quantity.ACTIVATION:
         model = whole  # activations are those of any tensor, whatever the output is
     else:
         model = pruned(scored(whole, method.output, method.score))
-    problem = Problem(
-        model, prepared.single, data, _layers(method, whole, model), sessions, settings
-    )
+    layers = _layers(method, whole, model) if "layers" in method.uses else ()
+    problem = Problem(model, prepared.single, data, layers, sessions, settings)
     notes = (*whole.notes, *prepared.notes, *_unused(method))
-    if method.needs is ActivationEvaluator:
-        return _activations(method, problem, notes)
+    if method.needs is PointEvaluator:
+        assert isinstance(method, PointMethod)
+        return _points(method, problem, notes)
     if method.needs is CoalitionEvaluator:
         assert isinstance(method, GameMethod)
         evaluator, more = game(method, problem, reference, files)
@@ -81,6 +77,7 @@ def bind(
             (*notes, *more),
         )
     if method.needs is PathEvaluator:
+        assert isinstance(method, PathMethod)
         return _paths(method, problem, files, notes)
     raise TypeError(f"{method.name} needs {method.needs}, which nothing provides")
 
@@ -90,18 +87,18 @@ def _layers(method: Method[Any, Any], whole: Model, model: Model) -> tuple[Layer
 
     InvalidOption for a layer that was asked for by name and does not lead to the score.
     """
-    if not method.layers:
+    if not method.named_layers:
         layers = units.layers(model)
         if not layers:
             raise InvalidOption(
                 "the model has no layer with units that could be scored", subject="layers"
             )
         return tuple(layers)
-    chosen = units.select(whole, method.layers)
+    chosen = units.select(whole, method.named_layers)
     present = _tensors(model)
     inside = tuple(layer for layer in chosen if layer.name in present)
     outside = [layer for layer in chosen if layer not in inside]
-    named = [layer for layer in outside if layer.name in method.layers]
+    named = [layer for layer in outside if layer.name in method.named_layers]
     if named or not inside:
         raise InvalidOption(
             f"layer '{(named or outside)[0].name}' has no influence on the score: it lies behind "
@@ -111,84 +108,66 @@ def _layers(method: Method[Any, Any], whole: Model, model: Model) -> tuple[Layer
     return inside
 
 
-def _activations(method: Method[Any, Any], problem: Problem, notes: tuple[str, ...]) -> Bound:
-    problem, more = batch_leading(problem, asked=bool(method.layers))
-    reduction = None if method.granularity == "neuron" else getattr(method, "reduction", "mean")
+def _points(method: PointMethod, problem: Problem, notes: tuple[str, ...]) -> Bound:
+    problem, more = batch_leading(problem, asked=bool(method.named_layers))
+    reduction = None if method.granularity == "neuron" else getattr(method, "reduction", None)
+    if method.quantity is Quantity.ACTIVATION:
+        return Bound(
+            GraphPoints(problem, method.quantity, reduction),
+            problem.layers,
+            "",
+            "activations need no derivatives",
+            {},
+            (*notes, *more),
+        )
+    if method.quantity is Quantity.GRAD_CAM:
+        problem = replace(problem, layers=_with_positions(method, problem))
+    engine = gradient_alone(method, targeted(problem.model), TARGET_SCORE, problem.layers)
+    judged = judged_by(problem, method.target)
     return Bound(
-        GraphActivations(problem, reduction),
+        GraphPoints(problem, method.quantity, reduction, judged),
         problem.layers,
-        "",
-        "activations need no derivatives",
-        {},
+        engine.name,
+        engine.why,
+        {"targets": judged.tolist()},
         (*notes, *more),
     )
 
 
-def _paths(
-    method: Method[Any, Any], problem: Problem, files: Mapping[str, Path], notes: tuple[str, ...]
-) -> Bound:
-    why = (
-        "asked for"
-        if method.engine == "finite_difference"
-        else "auto: this version has no gradient engine; finite differences work for every operator"
-    )
-    problem, more = batch_leading(problem, asked=bool(method.layers))
-    model = targeted(problem.model)
-    if method.path_input:
-        chosen = path_input.named(model, method.path_input, TARGET_SCORE)
-    else:
-        chosen = path_input.find(model, TARGET_SCORE)
-    names = [spec.name for spec in chosen.tensors]
-    data = problem.data.inputs
-    ends: dict[str, Array] = {name: data[name] for name in names if name in data}
-    inner = [name for name in names if name not in ends]
-    body = model
-    if inner:
-        ends |= problem.outputs(cut(problem.model, [], inner), data)
-        body = cut(model, inner, [TARGET_SCORE])
-    problem = replace(problem, layers=_behind(method, body, problem, names))
-    begin = starts(method.baseline, ends, problem.data, files.get("baseline"), embedded=bool(inner))
-    start_of_path, input_of_path = begin.pairs(len(problem.data))
-    judged = judged_by(problem, method.target)
-    needed = {spec.name for spec in body.inputs} - set(names)
-    paths = Paths(
-        model=body,
-        start=begin.values,
-        end=ends,
-        fixed={TARGET: judged, **{name: data[name] for name in data if name in needed}},
-        start_of_path=start_of_path,
-        input_of_path=input_of_path,
-    )
-    facts: dict[str, JSON] = {
-        "path_input": list(names),
-        "path_input_why": chosen.why,
-        "baseline": begin.name,
-        "baselines": 1 if begin.per_input else len(next(iter(begin.values.values()))),
-        "targets": judged.tolist(),
-    }
-    evaluator = FiniteDifferencePaths(problem, paths, neurons=method.granularity == "neuron")
-    return Bound(evaluator, problem.layers, "finite_difference", why, facts, (*notes, *more))
-
-
-def _behind(
-    method: Method[Any, Any], body: Model, problem: Problem, names: list[str]
-) -> tuple[Layer, ...]:
-    """The layers that exist between path input and target; InvalidOption for one that was asked for
-    and lies elsewhere.
-    """
-    present = _tensors(body)
-    inside = tuple(layer for layer in problem.layers if layer.name in present)
-    outside = [layer.name for layer in problem.layers if layer not in inside]
-    where = f"between the path input ({', '.join(names)}) and the target"
-    if method.layers and outside:
+def _with_positions(method: PointMethod, problem: Problem) -> tuple[Layer, ...]:
+    """The layers that have positions; the last that does not hold the answers, where none was asked
+    for. InvalidOption where there is none."""
+    found = tuple(layer for layer in problem.layers if len(layer.shape) > 2)
+    if not method.named_layers:
+        last = units.last_with_positions(problem.model, found)
+        found = () if last is None else (last,)
+    if not found:
         raise InvalidOption(
-            f"layer '{outside[0]}' does not lie {where}; choose other --layers or another "
-            "--path-input",
+            f"{method.name} draws a map, but "
+            + (
+                f"layer '{problem.layers[0].name}' has no positions"
+                if method.named_layers
+                else "the model has no layer with positions before the one that holds the answers"
+            )
+            + "; choose a convolutional layer or one of tokens with --layers",
             subject="layers",
         )
-    if not inside:
-        raise InvalidOption(f"no layer lies {where}; choose another --path-input", subject="layers")
-    return inside
+    return found
+
+
+def _paths(
+    method: PathMethod, problem: Problem, files: Mapping[str, Path], notes: tuple[str, ...]
+) -> Bound:
+    problem, more = batch_leading(problem, asked=bool(method.named_layers))
+    found = walked(method, problem, files)
+    return Bound(
+        found.evaluator,
+        found.layers,
+        found.engine.name,
+        found.engine.why,
+        found.facts,
+        (*notes, *more),
+    )
 
 
 def _tensors(model: Model) -> set[str | None]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mho.evaluation import ActivationEvaluator
+from mho.evaluation import PointEvaluator
 from mho.method import Method, Progress, option
 from mho.results import Result
 
 
 @dataclass(frozen=True, kw_only=True)
-class Toy(Method[Any, ActivationEvaluator]):
+class Toy(Method[Any, PointEvaluator]):
     name: ClassVar[str] = "toy"
     summary: ClassVar[str] = "sums random numbers"
-    needs: ClassVar[type[Any]] = ActivationEvaluator
+    needs: ClassVar[type[Any]] = PointEvaluator
     uses: ClassVar[frozenset[str]] = frozenset()
 
     steps: int = option(10, "how many steps", minimum=0, maximum=10**9)
@@ -27,10 +27,10 @@ class Toy(Method[Any, ActivationEvaluator]):
     def state_class(self) -> type[Any]:
         raise NotImplementedError
 
-    def init(self, evaluator: ActivationEvaluator) -> Any:
+    def init(self, evaluator: PointEvaluator) -> Any:
         raise NotImplementedError
 
-    def step(self, state: Any, evaluator: ActivationEvaluator) -> Any:
+    def step(self, state: Any, evaluator: PointEvaluator) -> Any:
         raise NotImplementedError
 
     def done(self, state: Any) -> bool:
@@ -39,5 +39,5 @@ class Toy(Method[Any, ActivationEvaluator]):
     def progress(self, state: Any) -> Progress:
         raise NotImplementedError
 
-    def result(self, state: Any, evaluator: ActivationEvaluator) -> Result:
+    def result(self, state: Any, evaluator: PointEvaluator) -> Result:
         raise NotImplementedError

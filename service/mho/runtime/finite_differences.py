@@ -9,7 +9,7 @@ block, two more rows, so that every interval has a flow to compare with the chan
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,11 +27,11 @@ from mho.graph.chords import (
     lower_input,
     upper_input,
 )
-from mho.graph.cut import Tail, between, cut, cuts_among, tail
+from mho.graph.cut import Tail, cut, cuts_among, tail
 from mho.graph.linear import Reader, reader
-from mho.graph.model import Model
 from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
+from mho.runtime.lines import Lines, Scores, flowing
 from mho.runtime.problem import Problem
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
@@ -40,42 +40,6 @@ _HELD_SHARE = 4
 """A step's ends of intervals may take this part of the memory budget."""
 _COMPARED = 32
 """Intervals whose ends are compared at a time."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Straight lines in the space of the path input.
-
-    model: from the path input (and whatever else it reads) to ``mho/F``.
-    start: tensor name -> ``(starts, ...)``; end: tensor name -> ``(inputs, ...)``.
-    fixed: graph input -> ``(inputs, ...)``, what else the model reads, the target included.
-    start_of_path, input_of_path: ``(paths,)``, from which start to which input a path runs.
-    """
-
-    model: Model
-    start: Mapping[str, Array]
-    end: Mapping[str, Array]
-    fixed: Mapping[str, Array]
-    start_of_path: IntArray
-    input_of_path: IntArray
-
-    def at(
-        self, path: IntArray, alpha: FloatArray, names: Collection[str] | None = None
-    ) -> dict[str, Array]:
-        """Feeds of the points x' + alpha (x - x'), rows ``(points,)``; all, or those of
-        ``names``."""
-        owner = self.input_of_path[path]
-        wanted = (*self.fixed, *self.end) if names is None else names
-        feeds = {name: array[owner] for name, array in self.fixed.items() if name in wanted}
-        for name, ends in self.end.items():
-            if name not in wanted:
-                continue
-            start, end = self.start[name][self.start_of_path[path]], ends[owner]
-            wide = np.promote_types(end.dtype, np.float32)  # float16 has no room for fine steps
-            scale = alpha.astype(wide).reshape(-1, *[1] * (end.ndim - 1))
-            # exact at both ends, so that F(x) and F(x') are the model's own
-            feeds[name] = ((1 - scale) * start + scale * end).astype(end.dtype, copy=False)
-        return feeds
 
 
 @dataclass(frozen=True)
@@ -135,26 +99,26 @@ class FiniteDifferencePaths:
     group and share their nodes; a layer that belongs to no cut is a group alone.
     """
 
-    def __init__(self, problem: Problem, paths: Paths, *, neurons: bool) -> None:
+    def __init__(self, problem: Problem, lines: Lines, *, neurons: bool) -> None:
         self._problem = problem
-        self._paths = paths
+        self._lines = lines
         self._neurons = neurons
         self._spent = {"forward": 0, "head": 0, "tail": 0}
-        self._whole = problem.batches(paths.model)
-        self._moving = tuple(paths.end)
-        self._fed = {*paths.end, *paths.fixed}
+        self._scores = Scores(problem, lines)
+        self._known: dict[tuple[int, float], float] = {}
+        self._moving = tuple(lines.end)
+        self._fed = {*lines.end, *lines.fixed}
         self._groups = self._grouped()
         self._open: tuple[int, _Group] | None = None
 
     def _grouped(self) -> tuple[PathGroup, ...]:
         """Every layer in one group; layers through which nothing flows have no cut."""
-        model, layers = self._paths.model, {layer.name: layer for layer in self._problem.layers}
+        model, layers = self._lines.model, {layer.name: layer for layer in self._problem.layers}
         found: dict[str, PathGroup] = {}
-        flowing = between(model, self._moving, TARGET_SCORE)
+        active = flowing(self._lines, layers)
         for name, layer in layers.items():
-            if name not in flowing:
+            if name not in active:
                 found[name] = PathGroup((self._actual(layer),), ())
-        active = [name for name in layers if name not in found]
         for names in cuts_among(model, self._moving, active, TARGET_SCORE):
             if not any(name in found for name in names):
                 cut_made = Cut(names, complete=True)
@@ -175,11 +139,15 @@ class FiniteDifferencePaths:
 
     @property
     def input_of_path(self) -> IntArray:
-        return self._paths.input_of_path
+        return self._lines.input_of_path
 
     @property
     def spent(self) -> Mapping[str, int]:
         return dict(self._spent)
+
+    @property
+    def input_axes(self) -> Mapping[str, int]:
+        return self._lines.axes
 
     def chunk(self, group: int) -> int:
         """So many intervals that their chords fill a few batches, if all units move, and that what
@@ -192,23 +160,24 @@ class FiniteDifferencePaths:
         held = self._problem.settings.memory_bytes // (_HELD_SHARE * opened.point_bytes)
         return max(1, min(_BATCHES_A_STEP * rows // max(1, pairs), held))
 
+    @property
+    def deferred(self) -> bool:
+        """Chords give the scores of an interval and its flow at once."""
+        return False
+
+    def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
+        sums = self.interval_sums(group, intervals)
+        return {name: values.sum(axis=0) for name, values in sums.scores.items()}
+
     def values(self, path: IntArray, alpha: FloatArray) -> FloatArray:
-        """F ``(points,)``. InvalidData where it is not finite."""
-        result = np.empty(len(path), dtype=np.float64)
-        batches = self._whole.run(len(path), lambda a, b: self._paths.at(path[a:b], alpha[a:b]))
-        for start, stop, found in batches:
-            result[start:stop] = found[TARGET_SCORE].reshape(stop - start)
-        self._spent["forward"] += len(path)
-        bad = ~np.isfinite(result)
-        if bad.any():
-            where = int(np.argmax(bad))
-            name = self._problem.data.names[self._paths.input_of_path[path[where]]]
-            raise InvalidData(
-                f"the score is {result[where]} on the path to input '{name}', at {alpha[where]:g} "
-                "of the way from the baseline; choose another --baseline or --path-input",
-                subject="baseline",
-            )
-        return result
+        """F ``(points,)``, each point being evaluated once and remembered."""
+        points = list(zip(path.tolist(), alpha.tolist(), strict=True))
+        new = [point for point in dict.fromkeys(points) if point not in self._known]
+        if new:
+            owner, at = np.array([p for p, _ in new]), np.array([a for _, a in new])
+            self._known.update(zip(new, self._scores.at(owner, at).tolist(), strict=True))
+            self._spent["forward"] += len(new)
+        return np.array([self._known[point] for point in points], dtype=np.float64)
 
     def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
         made, count = self._groups[group], len(intervals)
@@ -216,7 +185,8 @@ class FiniteDifferencePaths:
         if not made.cuts or not count:
             layers = [member.layer for member in opened.members] or made.layers
             nothing = {layer.name: np.zeros((count, *self._unit_shape(layer))) for layer in layers}
-            return IntervalSums(nothing, np.zeros((count, len(made.cuts))))
+            still = np.zeros(count)
+            return IntervalSums(nothing, np.zeros((count, len(made.cuts))), still, still)
         scores: dict[str, FloatArray] = {}
         flow = np.zeros(count)
         ends = self._ends(opened, intervals)
@@ -224,7 +194,12 @@ class FiniteDifferencePaths:
             units, beside = self._member_sums(member, ends)
             scores[member.layer.name] = units
             flow += units.reshape(count, -1).sum(axis=1) + beside
-        return IntervalSums(scores, np.repeat(flow[:, None], len(made.cuts), axis=1))
+        return IntervalSums(
+            scores,
+            np.repeat(flow[:, None], len(made.cuts), axis=1),
+            self.values(intervals.path, intervals.lower),
+            self.values(intervals.path, intervals.upper),
+        )
 
     def _member_sums(self, member: _Member, ends: _Ends) -> tuple[FloatArray, FloatArray]:
         """The units' integrals ``(intervals, *units)`` and that of what passes beside
@@ -291,7 +266,7 @@ class FiniteDifferencePaths:
         return _Group(tuple(members), given, head, max(1, size))
 
     def _tail(self, layer: Layer, unbatched: set[str]) -> tuple[Tail, Reader | None]:
-        model = self._paths.model
+        model = self._lines.model
         linear = None if self._neurons else reader(model, layer)
         if linear is not None and linear.output in unbatched:
             linear = None
@@ -306,16 +281,16 @@ class FiniteDifferencePaths:
         every point."""
         computed = [name for name in reads if name not in self._fed]
         ends = np.array([0.0, 1.0])
-        point = self._paths.at(np.zeros(1, np.int64), ends[1:])
+        point = self._lines.at(np.zeros(1, np.int64), ends[1:])
         probe = {name: point[name] for name in reads if name in self._fed}
         if not computed:
             return None, probe, set()
-        model = cut(self._paths.model, self._moving, computed)
+        model = cut(self._lines.model, self._moving, computed)
         session = self._problem.sessions.get(model)
         found = session.run(point)
         wrong = {name for name in computed if np.ndim(found[name]) == 0 or len(found[name]) != 1}
         if not self._problem.single:
-            pair = session.run(self._paths.at(np.zeros(2, np.int64), ends))
+            pair = session.run(self._lines.at(np.zeros(2, np.int64), ends))
             wrong |= {name for name in computed if np.ndim(pair[name]) == 0 or len(pair[name]) != 2}
         return self._problem.batches(model), {**probe, **found}, wrong
 
@@ -336,11 +311,11 @@ class FiniteDifferencePaths:
         )
         place = place.reshape(-1)
         owner, at = points[0].astype(np.int64), points[1]
-        tensors = self._paths.at(owner, at, group.given)
+        tensors = self._lines.at(owner, at, group.given)
         if group.head is not None:
             parts: dict[str, list[Array]] = {}
             for _, _, found in group.head.run(
-                len(at), lambda a, b: self._paths.at(owner[a:b], at[a:b])
+                len(at), lambda a, b: self._lines.at(owner[a:b], at[a:b])
             ):
                 for name, value in found.items():
                     parts.setdefault(name, []).append(value)

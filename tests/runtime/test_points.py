@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from graph.nets import net, normal
-from mho.evaluation import ActivationEvaluator
+from mho.evaluation import PointEvaluator
 from mho.methods.activation import Activation
 from runtime.bound import SETTINGS, bound, data, finished
 
@@ -26,14 +26,14 @@ def model():  # type: ignore[no-untyped-def]
 
 def test_channels_and_neurons_in_any_order_of_inputs() -> None:
     found = bound(Activation(layers=("r",)), model(), data(X)).evaluator
-    assert isinstance(found, ActivationEvaluator)
+    assert isinstance(found, PointEvaluator)
     assert (found.inputs, [layer.name for layer in found.layers]) == (7, ["r"])
     order = np.array([3, 0, 3, 6])
-    value = found.activations(order)["r"]
+    value = found.read(order).scores["r"]
     assert value.dtype == np.float64
     np.testing.assert_allclose(value, R[order].mean(axis=1), rtol=1e-5)
     whole = bound(Activation(layers=("r",), granularity="neuron"), model(), data(X)).evaluator
-    np.testing.assert_allclose(whole.activations(order)["r"], R[order], rtol=1e-5)
+    np.testing.assert_allclose(whole.read(order).scores["r"], R[order], rtol=1e-5)
 
 
 def test_no_float_output_and_no_use_for_one() -> None:

@@ -51,13 +51,14 @@ def exact(x: np.ndarray, target: int, steps: int = 4000) -> dict[str, np.ndarray
 
 def evaluator(model: Model | None = None, x: np.ndarray = X, **options: object):  # type: ignore[no-untyped-def]
     extra = {key: options.pop(key) for key in ("single", "settings") if key in options}
+    options.setdefault("engine", "finite_difference")
     return bound(Conductance(**options), model or mlp(), data(x), **extra).evaluator  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("batch", ["N", "1"])
 def test_conductance_of_all_layers(batch: str, single: bool) -> None:
-    method = Conductance(target="1", tolerance=1e-3)
+    method = Conductance(target="1", tolerance=1e-3, engine="finite_difference")
     found = bound(method, mlp(batch), data(X[:2]), single=single)
     assert isinstance(found.evaluator, PathEvaluator)
     result = finished(method, found.evaluator)
@@ -107,7 +108,7 @@ def test_ends_are_exact() -> None:
     found = evaluator(baseline="mean", target="1")
     z = np.tanh(np.tanh(X @ W) @ U) @ V
     np.testing.assert_allclose(found.values(np.arange(5), np.ones(5)), z[:, 1], rtol=1e-5)
-    start = found._paths.at(np.arange(5), np.zeros(5))["x"]
+    start = found._lines.at(np.arange(5), np.zeros(5))["x"]
     np.testing.assert_array_equal(
         start, np.tile(X.mean(axis=0, dtype=np.float64).astype(F), (5, 1))
     )

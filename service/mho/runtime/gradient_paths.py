@@ -1,0 +1,263 @@
+"""Straight-line paths by the gradient graph: one run gives all units of all layers.
+
+The points of a batch of intervals are the rows of one run, which computes F, the gradients at every
+layer and the integrals (``graph/path_sums.py``). Layers share their points, and so one run serves
+every cut that can be made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mho.errors import InvalidData
+from mho.evaluation import Cut, Integrand, Intervals, IntervalSums, Layer, PathGroup
+from mho.graph.cut import cut, cuts_among, waists
+from mho.graph.flow import dims, named_values
+from mho.graph.path_sums import (
+    LOWER,
+    UPPER,
+    WIDTH,
+    flow_output,
+    neurons_output,
+    path_sums,
+    units_output,
+)
+from mho.graph.target import TARGET_SCORE
+from mho.runtime.batches import Batches
+from mho.runtime.lines import Lines, check_scores, flowing
+from mho.runtime.problem import Problem
+from mho.types import Array, FloatArray, IntArray
+
+_BATCHES_A_STEP = 2
+_NOTHING_A_STEP = 4096
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The distinct points of some intervals, and where the ends of each interval are among them."""
+
+    path: IntArray
+    alpha: FloatArray
+    lower: IntArray
+    upper: IntArray
+
+
+class GradientPaths:
+    """A ``PathEvaluator``. All layers through which something flows are one group; each other one
+    is a group without cuts.
+    """
+
+    def __init__(
+        self, problem: Problem, lines: Lines, integrand: Integrand, *, neurons: bool
+    ) -> None:
+        self._problem = problem
+        self._lines = lines
+        self._integrand = integrand
+        self._neurons = neurons
+        self._spent = {"gradient": 0}
+        self._carriers: dict[Cut, tuple[str, ...]] = {}
+        self._groups = self._grouped()
+        self._running: dict[bool, Batches] = {}
+
+    @property
+    def groups(self) -> Sequence[PathGroup]:
+        return self._groups
+
+    @property
+    def inputs(self) -> int:
+        return len(self._problem.data)
+
+    @property
+    def input_of_path(self) -> IntArray:
+        return self._lines.input_of_path
+
+    @property
+    def spent(self) -> Mapping[str, int]:
+        return dict(self._spent)
+
+    @property
+    def deferred(self) -> bool:
+        return self._neurons
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Those with respect to which F is differentiated."""
+        group = self._groups[0]
+        if not group.cuts:
+            return ()
+        names = [layer.name for layer in group.layers]
+        return tuple(dict.fromkeys([*names, *self._steering(group)]))
+
+    @property
+    def input_axes(self) -> Mapping[str, int]:
+        return self._lines.axes
+
+    def chunk(self, group: int) -> int:
+        """So many intervals as fill a batch or two."""
+        if not self._groups[group].cuts:
+            return _NOTHING_A_STEP
+        return _BATCHES_A_STEP * self._batches(totals=False).rows
+
+    def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
+        made, count = self._groups[group], len(intervals)
+        if not made.cuts:
+            still = np.zeros(count)
+            nothing = {} if self._neurons else self._nothing(made, count)
+            return IntervalSums(nothing, np.zeros((count, 0)), still, still)
+        scores = {}
+        if not self._neurons:
+            scores = {layer.name: np.zeros((count, layer.units)) for layer in made.layers}
+        flows = {name: np.zeros(count) for name in self._steering(made)}
+        f_lower, f_upper = np.zeros(count), np.zeros(count)
+        for part, rows, found in self._run(intervals, totals=False):
+            values = found[TARGET_SCORE].astype(np.float64).reshape(-1)
+            check_scores(values, rows.path, rows.alpha, self._lines, self._problem)
+            f_lower[part], f_upper[part] = values[rows.lower], values[rows.upper]
+            for name in scores:
+                scores[name][part] = found[units_output(name)]
+            for name in flows:
+                flows[name][part] = found[flow_output(name)]
+        through = [
+            np.sum([flows[name] for name in self._carriers[entry]], axis=0) for entry in made.cuts
+        ]
+        _check_finite(scores or flows)
+        return IntervalSums(scores, np.stack(through, axis=1), f_lower, f_upper)
+
+    def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
+        made = self._groups[group]
+        if not made.cuts:
+            return {name: values[0] for name, values in self._nothing(made, 1).items()}
+        sums: dict[str, FloatArray] = {}
+        for _, _, found in self._run(intervals, totals=True):
+            for layer in made.layers:
+                part = found[neurons_output(layer.name)].astype(np.float64)
+                sums[layer.name] = sums[layer.name] + part if layer.name in sums else part
+        _check_finite(sums)
+        return sums
+
+    def _grouped(self) -> tuple[PathGroup, ...]:
+        """The layers through which something flows, with every cut that can be made of them; then
+        the others.
+
+        A layer that is in no cut takes its points from the nearest tensor above it that carries
+        everything, or from the path input itself.
+        """
+        model, start = self._lines.model, tuple(self._lines.end)
+        layers = {layer.name: layer for layer in self._problem.layers}
+        active = flowing(self._lines, layers)
+        cuts = []
+        for names in cuts_among(model, start, active, TARGET_SCORE):
+            cuts.append(Cut(names, complete=True))
+            self._carriers[cuts[-1]] = names
+        covered = {name for entry in cuts for name in entry.layers}
+        above = self._above([name for name in active if name not in covered])
+        for carriers, names in above.items():
+            cuts.append(Cut(names, complete=False))
+            self._carriers[cuts[-1]] = carriers
+        groups = []
+        if active:
+            groups.append(PathGroup(tuple(layers[name] for name in active), tuple(cuts)))
+        idle = [layer for name, layer in layers.items() if name not in set(active)]
+        return (*groups, *(PathGroup((layer,), ()) for layer in idle))
+
+    def _above(self, names: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """What carries everything above each of ``names`` -> those it is the nearest for."""
+        if not names:
+            return {}
+        model, start = self._lines.model, tuple(self._lines.end)
+        values = named_values(model.graph)
+        place = {name: i for i, name in enumerate(values)}
+        leading = {shape[0] for name in start if (shape := dims(values[name]))}
+        batched = [
+            name
+            for name in waists(model, start, TARGET_SCORE)
+            if (shape := dims(values[name])) and shape[0] in leading
+        ]
+        found: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for name in names:
+            earlier = [waist for waist in batched if place[waist] < place[name]]
+            carriers = (earlier[-1],) if earlier else start
+            found[carriers] = (*found.get(carriers, ()), name)
+        return found
+
+    def _steering(self, group: PathGroup) -> tuple[str, ...]:
+        """The tensors whose flow is needed."""
+        return tuple(dict.fromkeys(n for entry in group.cuts for n in self._carriers[entry]))
+
+    def _batches(self, *, totals: bool) -> Batches:
+        """What runs the graph of the first group: of its intervals, or of their totals."""
+        if totals not in self._running:
+            group = self._groups[0]
+            graph = path_sums(
+                self._lines.model,
+                self._integrand,
+                units=() if self._neurons else group.layers,
+                flows=() if totals else self._steering(group),
+                neurons=group.layers if totals else (),
+            )
+            # a batch of adjacent intervals has one row more than intervals
+            made = self._problem.batches(graph)
+            made.rows = max(1, made.rows - 1)
+            self._running[totals] = made
+        return self._running[totals]
+
+    def _run(
+        self, intervals: Intervals, *, totals: bool
+    ) -> Iterator[tuple[slice, _Rows, dict[str, Array]]]:
+        """Yield ``(slice, rows, outputs)`` for batches of intervals."""
+        made: dict[tuple[int, int], _Rows] = {}
+
+        def feeds(a: int, b: int) -> dict[str, Array]:
+            rows = made[a, b] = _rows(intervals, slice(a, b))
+            fed = self._lines.at(rows.path, rows.alpha)
+            fed |= {LOWER: rows.lower, UPPER: rows.upper}
+            fed[WIDTH] = (intervals.upper[a:b] - intervals.lower[a:b]).astype(np.float32)
+            return fed
+
+        for start, stop, found in self._batches(totals=totals).run(len(intervals), feeds):
+            rows = made[start, stop]
+            self._spent["gradient"] += len(rows.path)
+            yield slice(start, stop), rows, found
+
+    def _nothing(self, group: PathGroup, count: int) -> dict[str, FloatArray]:
+        """Zeros for layers through which nothing flows."""
+        found = {}
+        for layer in group.layers:
+            shape: tuple[int, ...] = (layer.units,)
+            if self._neurons:
+                shape = self._shape(layer)
+            found[layer.name] = np.zeros((count, *shape))
+        return found
+
+    def _shape(self, layer: Layer) -> tuple[int, ...]:
+        """The shape of one row of ``layer``, found by running where it is not known."""
+        known = [dim for dim in layer.shape[1:] if isinstance(dim, int)]
+        if len(known) == len(layer.shape) - 1:
+            return tuple(known)
+        model = cut(self._lines.model, tuple(self._lines.end), [layer.name])
+        point = self._lines.at(np.zeros(1, np.int64), np.ones(1))
+        return tuple(self._problem.sessions.get(model).run(point)[layer.name].shape[1:])
+
+
+def _rows(intervals: Intervals, part: slice) -> _Rows:
+    path = np.concatenate([intervals.path[part], intervals.path[part]])
+    alpha = np.concatenate([intervals.lower[part], intervals.upper[part]])
+    points, place = np.unique(
+        np.stack([path.astype(np.float64), alpha]), axis=1, return_inverse=True
+    )
+    place = place.reshape(-1).astype(np.int64)
+    count = len(place) // 2
+    return _Rows(points[0].astype(np.int64), points[1], place[:count], place[count:])
+
+
+def _check_finite(sums: Mapping[str, FloatArray]) -> None:
+    for name, values in sums.items():
+        if not np.isfinite(values).all():
+            raise InvalidData(
+                f"the gradient at '{name}' is not finite somewhere on the path; leave the layer "
+                "out, or choose another --baseline, or --engine finite_difference",
+                subject=name,
+            )

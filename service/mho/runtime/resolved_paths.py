@@ -1,0 +1,130 @@
+"""Conductance resolved to the input (Eq. 2), on the intervals at which the layers' flow closes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mho.errors import InvalidOption
+from mho.evaluation import Integrand, Intervals, IntervalSums, Layer, PathGroup
+from mho.graph.resolved import CHOSEN, RESOLVED, WEIGHT, resolved
+from mho.path_method import unit_totals
+from mho.runtime.batches import Batches
+from mho.runtime.gradient_paths import GradientPaths
+from mho.runtime.lines import Lines
+from mho.runtime.problem import Problem
+from mho.types import Array, FloatArray, IntArray
+
+
+class ResolvedPaths:
+    """A ``PathEvaluator`` whose scores are ``(units, *path input)`` for the chosen units of each
+    layer. ``unit_totals(layer)``, ``(units,)``, are their conductances by Eq. 3 on the same
+    intervals.
+
+    ``units``: layer name -> indices. The path must run on one tensor.
+    """
+
+    def __init__(
+        self, problem: Problem, lines: Lines, units: Mapping[str, tuple[int, ...]]
+    ) -> None:
+        if len(lines.end) != 1:
+            raise InvalidOption(
+                f"units are resolved to one tensor, but the path runs on {', '.join(lines.end)}; "
+                "choose one with --path-input",
+                subject="units",
+            )
+        (self._input,) = lines.end
+        self._problem = problem
+        self._lines = lines
+        self._units = units
+        self._flow = GradientPaths(problem, lines, Integrand.CONDUCTANCE, neurons=False)
+        self._running: dict[str, Batches] = {}
+        self._rows = 0
+
+    @property
+    def groups(self) -> Sequence[PathGroup]:
+        return self._flow.groups
+
+    @property
+    def inputs(self) -> int:
+        return self._flow.inputs
+
+    @property
+    def input_of_path(self) -> IntArray:
+        return self._flow.input_of_path
+
+    @property
+    def spent(self) -> Mapping[str, int]:
+        return {**self._flow.spent, "resolved": self._rows}
+
+    @property
+    def deferred(self) -> bool:
+        return True
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Those with respect to which F is differentiated."""
+        return (*self._flow.tensors, self._input)
+
+    @property
+    def input_axes(self) -> Mapping[str, int]:
+        return self._lines.axes
+
+    def chunk(self, group: int) -> int:
+        return self._flow.chunk(group)
+
+    def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
+        found = self._flow.interval_sums(group, intervals)
+        return IntervalSums({}, found.flow, found.f_lower, found.f_upper)
+
+    def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
+        made = self._flow.groups[group]
+        direct = self._flow.interval_sums(group, intervals).scores
+        path, alpha, weight = _weighted(intervals)
+        (step,) = (self._end(path) - self._start(path)).astype(np.float64)
+        sums: dict[str, FloatArray] = {}
+        for layer in made.layers:
+            units = list(self._units[layer.name])
+            sums[unit_totals(layer.name)] = direct[layer.name].sum(axis=0)[units]
+            if not made.cuts:
+                sums[layer.name] = np.zeros((len(units), *step.shape))
+                continue
+            slopes = [self._slope(layer, unit, path, alpha, weight) for unit in units]
+            sums[layer.name] = np.stack(slopes) * step
+        return sums
+
+    def _slope(
+        self, layer: Layer, unit: int, path: IntArray, alpha: FloatArray, weight: FloatArray
+    ) -> FloatArray:
+        """∫ Σ_p dF/dy_p · dy_p/dx dα over the points, shaped like the path input."""
+        if layer.name not in self._running:
+            graph = resolved(self._lines.model, layer, self._input)
+            self._running[layer.name] = self._problem.batches(graph)
+
+        def feeds(a: int, b: int) -> dict[str, Array]:
+            fed = self._lines.at(path[a:b], alpha[a:b])
+            chosen = np.zeros((b - a, layer.units), dtype=np.float32)
+            chosen[:, unit] = 1
+            return {**fed, CHOSEN: chosen, WEIGHT: weight[a:b].astype(np.float32)}
+
+        parts = self._running[layer.name].run(len(path), feeds)
+        total = np.sum([found[RESOLVED].astype(np.float64) for _, _, found in parts], axis=0)
+        self._rows += len(path)
+        return np.asarray(total, dtype=np.float64)
+
+    def _start(self, path: IntArray) -> Array:
+        return self._lines.start[self._input][self._lines.start_of_path[path[:1]]]
+
+    def _end(self, path: IntArray) -> Array:
+        return self._lines.end[self._input][self._lines.input_of_path[path[:1]]]
+
+
+def _weighted(intervals: Intervals) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The distinct points of intervals of one path, and their weights in the trapezoid rule."""
+    ends = np.concatenate([intervals.lower, intervals.upper])
+    alpha, place = np.unique(ends, return_inverse=True)
+    half = np.tile((intervals.upper - intervals.lower) / 2, 2)
+    weight = np.zeros(len(alpha))
+    np.add.at(weight, place.reshape(-1), half)
+    return np.full(len(alpha), intervals.path[0], dtype=np.int64), alpha, weight

@@ -1,0 +1,242 @@
+"""Path methods bound to a model: where their line runs, and which engine walks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mho.errors import InvalidOption, ResourceExhausted, UnknownLayer, Unsupported
+from mho.evaluation import Integrand, Layer, Line, PathEvaluator
+from mho.graph import path_input, units
+from mho.graph.cut import cut, separates, tail
+from mho.graph.flow import named_values
+from mho.graph.model import Model
+from mho.graph.target import TARGET, TARGET_SCORE, targeted
+from mho.path_method import PathMethod
+from mho.runtime.baselines import starts
+from mho.runtime.engine import FINITE_DIFFERENCE, GRADIENT, Engine, choose
+from mho.runtime.finite_differences import FiniteDifferencePaths
+from mho.runtime.gradient_paths import GradientPaths
+from mho.runtime.lines import Lines
+from mho.runtime.own_lines import OwnLines
+from mho.runtime.problem import Problem, judged_by
+from mho.runtime.resolved_paths import ResolvedPaths
+from mho.types import JSON, Array
+
+
+@dataclass(frozen=True)
+class Walked:
+    """evaluator: of the path method. layers: those that get scores. facts: for the report."""
+
+    evaluator: PathEvaluator
+    layers: tuple[Layer, ...]
+    engine: Engine
+    facts: Mapping[str, JSON]
+
+
+def walked(method: PathMethod, problem: Problem, files: Mapping[str, Path]) -> Walked:
+    """The evaluator of ``method``. InvalidOption for layers that do not lie on the way, and for an
+    engine that can't serve it."""
+    lines, facts = _lines(method, problem, files)
+    if method.line is Line.PATH_INPUT:
+        layers = tuple(units.layer(lines.model, name) for name in lines.end)
+    else:
+        layers = _behind(method, lines, problem)
+    problem = replace(problem, layers=layers)
+    neurons = method.granularity == "neuron" or method.line is Line.PATH_INPUT
+    if method.line is Line.OWN:
+        engine, evaluator = _own(method, problem, lines, neurons=neurons)
+    else:
+        engine, evaluator = _shared(method, problem, lines, neurons=neurons)
+    return Walked(evaluator, layers, engine, facts)
+
+
+def _lines(
+    method: PathMethod, problem: Problem, files: Mapping[str, Path]
+) -> tuple[Lines, dict[str, JSON]]:
+    """The lines from every baseline to every input, on the path input."""
+    model = targeted(problem.model)
+    if method.path_input:
+        chosen = path_input.named(model, method.path_input, TARGET_SCORE)
+    else:
+        chosen = path_input.find(model, TARGET_SCORE)
+    names = [spec.name for spec in chosen.tensors]
+    data = problem.data.inputs
+    ends: dict[str, Array] = {name: data[name] for name in names if name in data}
+    inner = [name for name in names if name not in ends]
+    body = model
+    if inner:
+        ends |= problem.outputs(cut(problem.model, [], inner), data)
+        body = cut(model, inner, [TARGET_SCORE])
+    begin = starts(method.baseline, ends, problem.data, files.get("baseline"), embedded=bool(inner))
+    start_of_path, input_of_path = begin.pairs(len(problem.data))
+    judged = judged_by(problem, method.target)
+    needed = {spec.name for spec in body.inputs} - set(names)
+    lines = Lines(
+        model=body,
+        start=begin.values,
+        end=ends,
+        fixed={TARGET: judged, **{name: data[name] for name in data if name in needed}},
+        start_of_path=start_of_path,
+        input_of_path=input_of_path,
+        axes=_axes(body, names),
+    )
+    facts: dict[str, JSON] = {
+        "path_input": list(names),
+        "path_input_why": chosen.why,
+        "baseline": begin.name,
+        "baselines": 1 if begin.per_input else len(next(iter(begin.values.values()))),
+        "targets": judged.tolist(),
+    }
+    return lines, facts
+
+
+def _axes(model: Model, names: list[str]) -> dict[str, int]:
+    """The unit axes of those tensors that have positions besides."""
+    found = {}
+    for name in names:
+        with suppress(UnknownLayer):  # no layer: without units, or its shape is not known
+            layer = units.layer(model, name)
+            if len(layer.shape) > 2:
+                found[name] = layer.axis
+    return found
+
+
+def _behind(method: PathMethod, lines: Lines, problem: Problem) -> tuple[Layer, ...]:
+    """The layers that exist between path input and target; InvalidOption for one that was asked for
+    and lies elsewhere.
+    """
+    present = named_values(lines.model.graph)
+    inside = tuple(layer for layer in problem.layers if layer.name in present)
+    outside = [layer.name for layer in problem.layers if layer not in inside]
+    where = f"between the path input ({', '.join(lines.end)}) and the target"
+    if method.named_layers and outside:
+        raise InvalidOption(
+            f"layer '{outside[0]}' does not lie {where}; choose other --layers or another "
+            "--path-input",
+            subject="layers",
+        )
+    if not inside:
+        raise InvalidOption(f"no layer lies {where}; choose another --path-input", subject="layers")
+    return inside
+
+
+def _shared(
+    method: PathMethod, problem: Problem, lines: Lines, *, neurons: bool
+) -> tuple[Engine, PathEvaluator]:
+    """One line for all layers."""
+    found: GradientPaths | ResolvedPaths
+    if method.chosen_units:
+        _check_units(method.chosen_units, problem)
+        found = ResolvedPaths(problem, lines, method.chosen_units)
+    else:
+        found = GradientPaths(problem, lines, method.integrand, neurons=neurons)
+    engine = choose(method.engine, lines.model, TARGET_SCORE, found.tensors, single=problem.single)
+    if engine.name == GRADIENT:
+        return engine, found
+    _check_differences(method, engine)
+    return engine, FiniteDifferencePaths(problem, lines, neurons=neurons)
+
+
+def _check_units(chosen: Mapping[str, tuple[int, ...]], problem: Problem) -> None:
+    for layer in problem.layers:
+        for unit in chosen[layer.name]:
+            if unit >= layer.units:
+                raise InvalidOption(
+                    f"units names unit {unit} of layer '{layer.name}', which has the units 0 to "
+                    f"{layer.units - 1}",
+                    subject="units",
+                )
+
+
+def _own(
+    method: PathMethod, problem: Problem, lines: Lines, *, neurons: bool
+) -> tuple[Engine, PathEvaluator]:
+    """A line for each layer, in its own space."""
+    names = [layer.name for layer in problem.layers]
+    engine = choose(method.engine, lines.model, TARGET_SCORE, names, single=problem.single)
+
+    def opened(layer: Layer) -> PathEvaluator:
+        own = _line_of(layer, problem, lines)
+        alone = replace(problem, layers=(layer,))
+        if engine.name == GRADIENT:
+            return GradientPaths(alone, own, method.integrand, neurons=neurons)
+        return FiniteDifferencePaths(alone, own, neurons=neurons)
+
+    complete = {
+        name: separates(lines.model, tuple(lines.end), [name], TARGET_SCORE) for name in names
+    }
+    evaluator = OwnLines(
+        problem.layers,
+        complete,
+        lines.input_of_path,
+        len(problem.data),
+        opened,
+        deferred=neurons and engine.name == GRADIENT,
+    )
+    return engine, evaluator
+
+
+def _line_of(layer: Layer, problem: Problem, lines: Lines) -> Lines:
+    """From the layer at each path's start to the layer at its end; what passes beside it stays as
+    it is at the end."""
+    found = tail(lines.model, layer.name, TARGET_SCORE, tuple(lines.end))
+    if found is None:
+        raise Unsupported(f"the target does not depend on layer '{layer.name}'")
+    given = [name for name in (*found.beside, *found.fixed) if name in lines.fixed]
+    reads = [layer.name, *(n for n in (*found.beside, *found.fixed) if n not in given)]
+    inputs = np.arange(len(problem.data), dtype=np.int64)
+    paths = np.arange(len(lines.input_of_path), dtype=np.int64)
+    first_path = np.array([int(np.argmax(lines.input_of_path == i)) for i in inputs])
+    at_end = _tensors(problem, lines, reads, first_path, 1.0)
+    at_start = _tensors(problem, lines, [layer.name], paths, 0.0)
+    return Lines(
+        model=found.model,
+        start={layer.name: at_start[layer.name]},
+        end={layer.name: at_end.pop(layer.name)},
+        fixed={**at_end, **{name: lines.fixed[name] for name in given}},
+        start_of_path=paths,
+        input_of_path=lines.input_of_path,
+    )
+
+
+def _tensors(
+    problem: Problem, lines: Lines, names: list[str], path: Array, alpha: float
+) -> dict[str, Array]:
+    """The tensors at one place of each path, ``(paths, ...)``; ResourceExhausted where they are too
+    large to be held."""
+    fed = {*lines.end, *lines.fixed}
+    given = [name for name in names if name in fed]
+    computed = [name for name in names if name not in fed]
+    points = lines.at(path, np.full(len(path), alpha))
+    found = {name: points[name] for name in given}
+    if not computed:
+        return found
+    graph: Model = cut(lines.model, tuple(lines.end), computed)
+    single = problem.sessions.get(graph).run({name: array[:1] for name, array in points.items()})
+    size = len(path) * sum(array.nbytes for array in single.values())
+    if size > problem.settings.max_data_bytes:
+        raise ResourceExhausted(
+            f"the activations of '{computed[0]}' at {len(path)} points take {size} bytes; at most "
+            f"{problem.settings.max_data_bytes} are held (setting max_data_bytes); choose fewer "
+            "inputs or another layer",
+            subject="layers",
+        )
+    return found | problem.outputs(graph, points)
+
+
+def _check_differences(method: PathMethod, engine: Engine) -> None:
+    """InvalidOption where the method can't do with finite differences."""
+    if method.integrand is Integrand.CONDUCTANCE and not method.chosen_units:
+        return
+    what = "resolves units to the input with" if method.chosen_units else "integrates"
+    reason = "" if method.engine == FINITE_DIFFERENCE else f" ({engine.why})"
+    raise InvalidOption(
+        f"{method.name} {what} gradients, which finite differences along the path do not "
+        f"give{reason}; take conductance without units, which works with every operator",
+        subject="engine",
+    )
