@@ -7,6 +7,7 @@ import pytest
 
 from graph.nets import net, normal
 from mho.errors import InvalidOption, UnknownLayer, Unsupported
+from mho.evaluation import Intervals
 from mho.graph.model import Model
 from mho.methods.ablation import Ablation
 from mho.methods.activation import Activation
@@ -34,8 +35,14 @@ def names(found: object) -> list[str]:
 
 def test_engines() -> None:
     found = bound(Conductance(), model(), GIVEN)
-    assert found.engine == "finite_difference"
-    assert found.why.startswith("auto: ")
+    assert (found.engine, found.why) == (
+        "gradient",
+        "auto: every operator on the way has a derivative rule",
+    )
+    assert bound(Conductance(engine="gradient"), model(), GIVEN).why == "asked for"
+    alone = bound(Conductance(), model(), GIVEN, single=True)
+    assert alone.engine == "finite_difference"
+    assert alone.why.startswith("auto: the model takes one input at a time")
     assert bound(Conductance(engine="finite_difference"), model(), GIVEN).why == "asked for"
     assert bound(Activation(), model(), GIVEN).engine == ""
     for method in (Activation, Shapley, Ablation):
@@ -114,4 +121,5 @@ def test_inputs_that_the_output_does_not_need_are_not_fed() -> None:
     )
     found = bound(Conductance(layers=("h",)), two, data({"x": X, "z": X}))
     assert set(found.evaluator._lines.fixed) == {"mho/target"}
-    assert np.isfinite(found.evaluator.values(np.arange(4), np.ones(4))).all()
+    whole = Intervals(np.arange(4), np.zeros(4), np.ones(4))
+    assert np.isfinite(found.evaluator.interval_sums(0, whole).f_upper).all()

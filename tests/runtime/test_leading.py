@@ -10,6 +10,7 @@ from mho.errors import InvalidOption
 from mho.graph.model import Model
 from mho.methods.activation import Activation
 from mho.methods.conductance import Conductance
+from mho.methods.gradient import Gradient
 from mho.methods.shapley import Shapley
 from runtime.bound import bound, data, finished
 
@@ -55,8 +56,12 @@ METHODS = {
     "activation": Activation(layers=("r",)),
     "activation of neurons": Activation(layers=("h", "r"), granularity="neuron"),
     "shapley": Shapley(layers=("r",), value="cross_entropy", estimator="exact"),
-    "conductance": Conductance(layers=("r",)),
-    "conductance of neurons": Conductance(layers=("r",), granularity="neuron"),
+    "conductance": Conductance(layers=("r",), engine="finite_difference"),
+    "conductance of neurons": Conductance(
+        layers=("r",), granularity="neuron", engine="finite_difference"
+    ),
+    "conductance by gradients": Conductance(layers=("r",), engine="gradient"),
+    "gradient": Gradient(layers=("r",)),
 }
 
 
@@ -65,6 +70,10 @@ METHODS = {
 @pytest.mark.parametrize("single", [False, True])
 def test_methods_do_not_see_the_difference(kind: str, batch: str, single: bool) -> None:
     method, given = METHODS[kind], data(X, LABELS)
+    if single and kind == "conductance by gradients":
+        with pytest.raises(InvalidOption, match="the model takes one input at a time"):
+            bound(method, folded(batch), given, single=True)
+        return
     found = bound(method, folded(batch), given, single=single)
     wanted = finished(method, bound(method, plain(), given).evaluator).scores
     scores = finished(method, found.evaluator).scores
@@ -120,7 +129,7 @@ def test_conductance_cuts_around_tensors_with_the_batch_elsewhere() -> None:
         f"(float[N,T,{C}] x) => (float[N,2] y)",
         **{k: WEIGHTS[k] for k in ("w", "o", "v", "one")},
     )
-    method = Conductance(layers=("r",), tolerance=0.02)
+    method = Conductance(layers=("r",), tolerance=0.02, engine="finite_difference")
     for rows in (1, 4):
         given = data(X[:rows])
         evaluator = bound(method, model, given).evaluator

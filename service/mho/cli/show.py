@@ -82,10 +82,11 @@ def json_text(value: Any) -> None:
 
 def layers(found: Mapping[str, Any]) -> None:
     """A model's inputs, layers and outputs."""
-    table = _table(("layer", "operator", "units", "shape"), right=("units",))
+    table = _table(("layer", "operator", "units", "shape", "engine"), right=("units",))
     for layer in found["layers"]:
         shape = " × ".join("?" if d is None else str(d) for d in layer["shape"])
-        table.add_row(_name(layer["name"]), layer["op_type"], f"{layer['units']:,}", shape)
+        engine = layer["engines"][0]  # the one that auto takes
+        table.add_row(_name(layer["name"]), layer["op_type"], f"{layer['units']:,}", shape, engine)
     console = _Console()
     for kind in ("inputs", "outputs"):
         for spec in found[kind]:

@@ -73,17 +73,17 @@ def path_sums(
             value = values[layer.name]
             axes = [i for i in range(1, len(layer.shape)) if i != layer.axis]
             product = ends.product(value, slopes.get(value), len(layer.shape))
-            found = product.sum(axes, keepdims=False)
+            found = product.sum(axes, keepdims=False) * 0.5
             _output(found, units_output(layer.name), (None, layer.units))
         for name in flows:
             value = values[name]
             product = ends.flow(value, slopes.get(value))
-            flat = product.op("Flatten", axis=1).sum([1], keepdims=False)
+            flat = product.op("Flatten", axis=1).sum([1], keepdims=False) * 0.5
             _output(flat, flow_output(name), (None,))
         for layer in neurons:
             value = values[layer.name]
             product = ends.product(value, slopes.get(value), len(layer.shape))
-            found = product.sum([0], keepdims=False)
+            found = product.sum([0], keepdims=False) * 0.5
             _output(found, neurons_output(layer.name), layer.shape[1:])
         graph.sort()
 
@@ -104,7 +104,8 @@ class _Ends:
         self._flows: dict[ir.Value, Term] = {}
 
     def flow(self, value: ir.Value, slope: Term | None) -> Term:
-        """``(intervals, ...)``: the mean slope of both ends times the step of the tensor."""
+        """``(intervals, ...)``: the slopes of both ends times the step of the tensor, twice what
+        the interval gives; it is halved when it has been summed and is small."""
         if value not in self._flows:
             step = self._at(Term(self._emit, value), self._upper) - self._at(
                 Term(self._emit, value), self._lower
@@ -113,14 +114,14 @@ class _Ends:
         return self._flows[value]
 
     def product(self, value: ir.Value, slope: Term | None, rank: int) -> Term:
-        """The same, or the mean slope times the width of the interval, as the integrand asks."""
+        """The same, or the slopes times the width of the interval, as the integrand asks."""
         if self._width is None:
             return self.flow(value, slope)
         return self._slope(value, slope) * self._width.reshape([-1, *[1] * (rank - 1)])
 
     def _slope(self, value: ir.Value, slope: Term | None) -> Term:
         known = Term(self._emit, value).zeros() if slope is None else slope
-        return (self._at(known, self._lower) + self._at(known, self._upper)) * 0.5
+        return self._at(known, self._lower) + self._at(known, self._upper)
 
     def _at(self, term: Term, rows: Term) -> Term:
         """The rows of ``term``, as float32."""

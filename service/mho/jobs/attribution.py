@@ -27,6 +27,7 @@ from mho.errors import InvalidOption, TooExpensive
 from mho.evaluation import Layer
 from mho.graph import load as loading
 from mho.graph import units
+from mho.graph.engines import with_engines
 from mho.graph.flow import is_float, named_values
 from mho.graph.load import Limits
 from mho.graph.model import Model
@@ -221,13 +222,14 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
 def inspect_model(path: Path, settings: Settings) -> dict[str, Any]:
     """What a model is: digest, inputs, outputs, layers, notes, as JSON. Raises InvalidModel."""
     model = loading.load(path, _limits(settings))
+    layers, notes = with_engines(model, units.layers(model))
     return {
         "digest": model.digest,
         "inputs": [asdict(spec) for spec in model.inputs],
         "outputs": [asdict(spec) for spec in model.outputs],
-        "layers": [layer_json(layer) for layer in units.layers(model)],
+        "layers": [layer_json(layer) for layer in layers],
         "tensors": [name for name, value in named_values(model.graph).items() if is_float(value)],
-        "notes": list(model.notes),
+        "notes": [*model.notes, *notes],
     }
 
 
