@@ -22,7 +22,9 @@ _STEP = 1e-5
 def seeds_of(case: Case, arrays: list[np.ndarray | None]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     return {
-        name: rng.standard_normal(value.shape) for name, value in outputs_of(case, arrays).items()
+        name: rng.standard_normal(value.shape)
+        for name, value in outputs_of(case, arrays).items()
+        if int(name[1:]) not in case.unasked
     }
 
 

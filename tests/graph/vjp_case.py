@@ -7,7 +7,7 @@ convolution. The same graph is then run by onnxruntime in float32.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import onnxruntime as ort
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from graph.scan_reference import Scan
 from mho.graph.backward import gradients
 from mho.graph.emit import Emitter
 from mho.graph.term import Term
@@ -58,6 +59,8 @@ class Case:
     """``inputs`` are drawn, or None where an optional input is left out.
 
     constant: positions of float inputs that the gradient is not taken of.
+    computed: positions of integer inputs that are known only when the graph is run.
+    unasked: outputs on which the target does not depend.
     outputs: how many outputs the node has. opset, domain: of the node.
     no_kernel: why onnxruntime can't run it, or its gradient, on the CPU; '' where it can.
     oracle: computes the outputs in float64 from the inputs, where onnx.reference is wrong or has no
@@ -69,6 +72,8 @@ class Case:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     constant: Sequence[int] = ()
+    computed: Sequence[int] = ()
+    unasked: Sequence[int] = ()
     outputs: int = 1
     opset: int = 18
     domain: str = ""
@@ -96,11 +101,16 @@ def case(op: str, *inputs: Draw | None, **more: Any) -> Case:
 def model_of(
     case: Case, arrays: Sequence[np.ndarray | None], dtype: type[Any], *, symbolic: bool
 ) -> onnx.ModelProto:
-    """The node alone; float inputs are graph inputs of ``dtype``, others are initialisers."""
+    """The node alone; float inputs are graph inputs of ``dtype``, others are initialisers unless
+    they are ``computed``."""
     names, fed, held = [], [], []
     for i, array in enumerate(arrays):
         names.append("" if array is None else f"x{i}")
         if array is None:
+            continue
+        if i in case.computed:
+            element = helper.np_dtype_to_tensor_dtype(array.dtype)
+            fed.append(helper.make_tensor_value_info(f"x{i}", element, array.shape))
             continue
         if array.dtype.kind != "f":
             held.append(numpy_helper.from_array(array, f"x{i}"))
@@ -127,16 +137,18 @@ def model_of(
     return onnx.shape_inference.infer_shapes(model)
 
 
-def with_gradients(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    """``model`` with a graph input ``seed/y`` for each float output and an output ``d/x`` for each
-    float graph input; and the names of these inputs x."""
+def with_gradients(
+    model: onnx.ModelProto, asked: Collection[str]
+) -> tuple[onnx.ModelProto, list[str]]:
+    """``model`` with a graph input ``seed/y`` for each output of ``asked`` and an output ``d/x``
+    for each float graph input; and the names of these inputs x."""
     made = ir.from_proto(model)
     graph = made.graph
     emit = Emitter(graph, "test")
     wrt = [v for v in graph.inputs if v.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE)]
     seeds = {}
     for output in list(graph.outputs):
-        if output.dtype is None or output.dtype.is_floating_point():
+        if output.name in asked:
             dtype = output.dtype or wrt[0].dtype
             output.dtype = dtype
             assert dtype is not None
@@ -165,9 +177,11 @@ def by_rule(
     symbolic: bool,
 ) -> dict[str, np.ndarray]:
     """Input name -> gradient."""
-    model, names = with_gradients(model_of(case, arrays, dtype, symbolic=symbolic))
+    model, names = with_gradients(model_of(case, arrays, dtype, symbolic=symbolic), seeds)
     feeds = {
-        f"x{i}": a.astype(dtype) for i, a in enumerate(arrays) if a is not None and f"x{i}" in names
+        f"x{i}": a.astype(dtype) if f"x{i}" in names else a
+        for i, a in enumerate(arrays)
+        if a is not None
     }
     feeds |= {f"seed/{name}": array.astype(dtype) for name, array in seeds.items()}
     wanted = {entry.name for entry in model.graph.input}
@@ -214,7 +228,7 @@ def by_differences(
 
 
 def run_reference(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[Any]:
-    return list(ReferenceEvaluator(model).run(None, feeds))
+    return list(ReferenceEvaluator(model, new_ops=[Scan]).run(None, feeds))
 
 
 def run_onnxruntime(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[Any]:

@@ -60,15 +60,22 @@ class Emitter:
         names: Sequence[str],
     ) -> tuple[ir.Value, ...]:
         made = tuple(
-            ir.Value(name=self._unique(name or f"{PREFIX}{self.scope}/{op_type}")) for name in names
+            ir.Value(name=self._unique(name or self._called(op_type))) for name in names
         )
         dtype = _output_type(op_type, inputs, attributes)
         if dtype is not None:
             for output in made:
                 output.dtype = dtype
         node_name = f"{made[0].name}:node"
-        self.graph.append(ir.node(op_type, list(inputs), attributes, outputs=made, name=node_name))
+        self._place(ir.node(op_type, list(inputs), attributes, outputs=made, name=node_name))
         return made
+
+    def _called(self, op_type: str) -> str:
+        """What a tensor that ``op_type`` makes is called where nobody says more."""
+        return f"{PREFIX}{self.scope}/{op_type}"
+
+    def _place(self, node: ir.Node) -> None:
+        self.graph.append(node)
 
     def constant(self, array: Array | Sequence[int] | float, dtype: Any = None) -> ir.Value:
         """An initialiser; integers become int64, other numbers float32 unless ``dtype`` says
@@ -114,6 +121,12 @@ class Emitter:
         named.type = ir.TensorType(dtype)
         self.graph.outputs.append(named)
 
+    def inside(self, body: ir.Graph) -> Emitter:
+        """An emitter for ``body``, a subgraph of a node to come; no name is in both graphs."""
+        inner = type(self)(body, f"{self.scope}/body")
+        inner._taken = self._taken
+        return inner
+
     def unique(self, name: str) -> str:
         """``name``, or the like where that is taken; taken from now on."""
         return self._unique(name)
@@ -156,6 +169,8 @@ def _output_type(
         return ir.DataType.INT64
     if op_type == "Where":
         inputs = inputs[1:]
+    if op_type == "OneHot":
+        inputs = inputs[2:]
     return inputs[0].dtype if inputs and inputs[0] is not None else None
 
 

@@ -83,6 +83,13 @@ def constant_integers(value: ir.Value | None) -> tuple[int, ...] | None:
     return tuple(int(number) for number in value.const_value.numpy().reshape(-1))
 
 
+def constant_number(value: ir.Value | None) -> float | None:
+    """What an initialiser of one element holds; None where it is anything else."""
+    if value is None or value.const_value is None or value.const_value.size != 1:
+        return None
+    return float(value.const_value.numpy().item())
+
+
 def axes_of(node: ir.Node, position: int = 1) -> tuple[int, ...] | None:
     """The axes of a Squeeze, Unsqueeze or Reduce: attribute before opset 13 or 18, input since.
 

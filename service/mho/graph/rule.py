@@ -221,10 +221,11 @@ def rule_each(
 def rule_all(
     op_type: str, *positions: int, domain: str = "", refusal: Refusal | None = None
 ) -> Callable[[PullAll], PullAll]:
-    """Decorates a function that gives the gradients of several inputs at once."""
+    """Decorates a function that gives the gradients of several inputs at once: of those at
+    ``positions``, or of all where there are none."""
 
     def enter(pull: PullAll) -> PullAll:
-        _enter(Rule(op_type, domain, pull, frozenset(positions), False, refusal))
+        _enter(Rule(op_type, domain, pull, frozenset(positions) or None, False, refusal))
         return pull
 
     return enter

@@ -113,6 +113,10 @@ class Term:
         """``yes`` where this bool tensor is true, else ``no``."""
         return self.op("Where", yes, no)
 
+    def sign(self) -> Term:
+        """-1, 0 or 1. By comparisons, for onnxruntime's Sign takes ten times as long on the CPU."""
+        return (self > 0).cast(self) - (self < 0).cast(self)
+
     # types and shapes
 
     def cast(self, like: Term) -> Term:
@@ -146,6 +150,14 @@ class Term:
     def reshape(self, shape: Sequence[int] | Term) -> Term:
         """``shape`` may hold one -1; a 0 copies the dimension at its place."""
         return self.op("Reshape", self._integers(shape))
+
+    def reshaped_like(self, other: Term, have: Sequence[int | str | None] | None = None) -> Term:
+        """In the shape of ``other``, which has as many elements; ``have`` is what is known of the
+        own shape."""
+        shape = _reshaping(other.dims, have or ())
+        if shape is None:
+            return self.op("Reshape", other.op("Shape"), allowzero=1)
+        return self.reshape(shape)
 
     def expand(self, shape: Sequence[int] | Term) -> Term:
         return self.op("Expand", self._integers(shape))
@@ -182,3 +194,26 @@ class Term:
 
     def _integers(self, numbers: Sequence[int] | int | Term) -> Term:
         return numbers if isinstance(numbers, Term) else self.integers(numbers)
+
+
+def _reshaping(
+    want: Sequence[int | str | None] | None, have: Sequence[int | str | None]
+) -> list[int] | None:
+    """A constant that Reshape takes for ``want``: a 0 copies, -1 is worked out; None where there is
+    no such constant.
+
+    So that nothing has to be kept for its shape alone.
+    """
+    if want is None or 0 in want:
+        return None
+    open_ = [axis for axis, dim in enumerate(want) if not isinstance(dim, int)]
+    named = [axis for axis in open_ if want[axis] is not None and axis < len(have)]
+    copied = {axis for axis in named if want[axis] == have[axis]}
+    if len(open_) == 1:
+        copied = set()  # -1 holds for an empty batch too, where 0 beside a -1 does not
+    if len(open_) - len(copied) > 1:
+        return None
+    return [
+        dim if isinstance(dim, int) else 0 if axis in copied else -1
+        for axis, dim in enumerate(want)
+    ]
