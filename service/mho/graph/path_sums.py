@@ -23,6 +23,9 @@ from mho.graph.term import Term
 
 LOWER, UPPER = f"{PREFIX}lower", f"{PREFIX}upper"
 """Graph inputs ``(intervals,)`` int64: the rows at which each interval begins and ends."""
+SLOPE_LOWER, SLOPE_UPPER = f"{PREFIX}slope_lower", f"{PREFIX}slope_upper"
+"""Graph inputs ``(intervals,)`` int64: the rows whose gradients are averaged: the ends, or twice
+the middle where the gradient does not exist at an end."""
 WIDTH = f"{PREFIX}width"
 """Graph input ``(intervals,)`` float32: α_upper - α_lower, where the integrand is the influence."""
 
@@ -97,6 +100,11 @@ class _Ends:
         self._emit = emit
         self._lower = Term(emit, emit.input(LOWER, ir.DataType.INT64, ("intervals",)))
         self._upper = Term(emit, emit.input(UPPER, ir.DataType.INT64, ("intervals",)))
+        slopes = [
+            Term(emit, emit.input(name, ir.DataType.INT64, ("intervals",)))
+            for name in (SLOPE_LOWER, SLOPE_UPPER)
+        ]
+        self._slope_lower, self._slope_upper = slopes
         self._width: Term | None = None
         if integrand is Integrand.INFLUENCE:
             width = emit.input(WIDTH, ir.DataType.FLOAT, ("intervals",))
@@ -121,7 +129,7 @@ class _Ends:
 
     def _slope(self, value: ir.Value, slope: Term | None) -> Term:
         known = Term(self._emit, value).zeros() if slope is None else slope
-        return self._at(known, self._lower) + self._at(known, self._upper)
+        return self._at(known, self._slope_lower) + self._at(known, self._slope_upper)
 
     def _at(self, term: Term, rows: Term) -> Term:
         """The rows of ``term``, as float32."""

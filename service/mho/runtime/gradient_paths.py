@@ -18,6 +18,8 @@ from mho.graph.cut import cut, cuts_among, waists
 from mho.graph.flow import dims, named_values
 from mho.graph.path_sums import (
     LOWER,
+    SLOPE_LOWER,
+    SLOPE_UPPER,
     UPPER,
     WIDTH,
     flow_output,
@@ -29,7 +31,7 @@ from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
 from mho.runtime.lines import Lines, check_scores, flowing
 from mho.runtime.problem import Problem
-from mho.types import Array, FloatArray, IntArray
+from mho.types import Array, BoolArray, FloatArray, IntArray
 
 _BATCHES_A_STEP = 2
 _NOTHING_A_STEP = 4096
@@ -37,12 +39,39 @@ _NOTHING_A_STEP = 4096
 
 @dataclass(frozen=True)
 class _Rows:
-    """The distinct points of some intervals, and where the ends of each interval are among them."""
+    """The distinct points of some intervals, where the ends of each interval are among them, and
+    where its slopes are taken: at the ends, or twice in the middle."""
 
     path: IntArray
     alpha: FloatArray
     lower: IntArray
     upper: IntArray
+    slope_lower: IntArray
+    slope_upper: IntArray
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """scores: layer -> ``(intervals, units)``. flows: tensor -> ``(intervals,)``. F at both ends."""
+
+    scores: dict[str, FloatArray]
+    flows: dict[str, FloatArray]
+    f_lower: FloatArray
+    f_upper: FloatArray
+
+    def finite(self) -> BoolArray:
+        """``(intervals,)``"""
+        found = np.ones(len(self.f_lower), dtype=bool)
+        for values in (*self.scores.values(), *self.flows.values()):
+            found &= np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        return found
+
+    def put(self, places: IntArray, other: _Sums) -> None:
+        """Take the sums of ``other`` at ``places``."""
+        for name, values in other.scores.items():
+            self.scores[name][places] = values
+        for name, values in other.flows.items():
+            self.flows[name][places] = values
 
 
 class GradientPaths:
@@ -107,35 +136,54 @@ class GradientPaths:
             still = np.zeros(count)
             nothing = {} if self._neurons else self._nothing(made, count)
             return IntervalSums(nothing, np.zeros((count, 0)), still, still)
-        scores = {}
-        if not self._neurons:
-            scores = {layer.name: np.zeros((count, layer.units)) for layer in made.layers}
-        flows = {name: np.zeros(count) for name in self._steering(made)}
-        f_lower, f_upper = np.zeros(count), np.zeros(count)
-        for part, rows, found in self._run(intervals, totals=False):
-            values = found[TARGET_SCORE].astype(np.float64).reshape(-1)
-            check_scores(values, rows.path, rows.alpha, self._lines, self._problem)
-            f_lower[part], f_upper[part] = values[rows.lower], values[rows.upper]
-            for name in scores:
-                scores[name][part] = found[units_output(name)]
-            for name in flows:
-                flows[name][part] = found[flow_output(name)]
+        found = self._sums(made, intervals, middle=False)
+        bad = np.flatnonzero(~found.finite())
+        if len(bad):  # a root or a logarithm has no slope at its end; in the middle it has one
+            part = Intervals(intervals.path[bad], intervals.lower[bad], intervals.upper[bad])
+            found.put(bad, self._sums(made, part, middle=True))
+            _check_finite(found.scores or found.flows)
         through = [
-            np.sum([flows[name] for name in self._carriers[entry]], axis=0) for entry in made.cuts
+            np.sum([found.flows[name] for name in self._carriers[entry]], axis=0)
+            for entry in made.cuts
         ]
-        _check_finite(scores or flows)
-        return IntervalSums(scores, np.stack(through, axis=1), f_lower, f_upper)
+        return IntervalSums(found.scores, np.stack(through, axis=1), found.f_lower, found.f_upper)
+
+    def _sums(self, group: PathGroup, intervals: Intervals, *, middle: bool) -> _Sums:
+        count = len(intervals)
+        found = _Sums(
+            {} if self._neurons else {e.name: np.zeros((count, e.units)) for e in group.layers},
+            {name: np.zeros(count) for name in self._steering(group)},
+            np.zeros(count),
+            np.zeros(count),
+        )
+        for part, rows, outputs in self._run(intervals, totals=False, middle=middle):
+            values = outputs[TARGET_SCORE].astype(np.float64).reshape(-1)
+            check_scores(values, rows.path, rows.alpha, self._lines, self._problem)
+            found.f_lower[part], found.f_upper[part] = values[rows.lower], values[rows.upper]
+            for name, scores in found.scores.items():
+                scores[part] = outputs[units_output(name)]
+            for name, flow in found.flows.items():
+                flow[part] = outputs[flow_output(name)]
+        return found
 
     def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
         made = self._groups[group]
         if not made.cuts:
             return {name: values[0] for name, values in self._nothing(made, 1).items()}
+        sums = self._totals(made, intervals, middle=False)
+        if not all(np.isfinite(values).all() for values in sums.values()):
+            sums = self._totals(made, intervals, middle=True)
+            _check_finite(sums)
+        return sums
+
+    def _totals(
+        self, group: PathGroup, intervals: Intervals, *, middle: bool
+    ) -> dict[str, FloatArray]:
         sums: dict[str, FloatArray] = {}
-        for _, _, found in self._run(intervals, totals=True):
-            for layer in made.layers:
-                part = found[neurons_output(layer.name)].astype(np.float64)
+        for _, _, outputs in self._run(intervals, totals=True, middle=middle):
+            for layer in group.layers:
+                part = outputs[neurons_output(layer.name)].astype(np.float64)
                 sums[layer.name] = sums[layer.name] + part if layer.name in sums else part
-        _check_finite(sums)
         return sums
 
     def _grouped(self) -> tuple[PathGroup, ...]:
@@ -205,15 +253,16 @@ class GradientPaths:
         return self._running[totals]
 
     def _run(
-        self, intervals: Intervals, *, totals: bool
+        self, intervals: Intervals, *, totals: bool, middle: bool
     ) -> Iterator[tuple[slice, _Rows, dict[str, Array]]]:
         """Yield ``(slice, rows, outputs)`` for batches of intervals."""
         made: dict[tuple[int, int], _Rows] = {}
 
         def feeds(a: int, b: int) -> dict[str, Array]:
-            rows = made[a, b] = _rows(intervals, slice(a, b))
+            rows = made[a, b] = _rows(intervals, slice(a, b), middle=middle)
             fed = self._lines.at(rows.path, rows.alpha)
             fed |= {LOWER: rows.lower, UPPER: rows.upper}
+            fed |= {SLOPE_LOWER: rows.slope_lower, SLOPE_UPPER: rows.slope_upper}
             fed[WIDTH] = (intervals.upper[a:b] - intervals.lower[a:b]).astype(np.float32)
             return fed
 
@@ -242,15 +291,17 @@ class GradientPaths:
         return tuple(self._problem.sessions.get(model).run(point)[layer.name].shape[1:])
 
 
-def _rows(intervals: Intervals, part: slice) -> _Rows:
-    path = np.concatenate([intervals.path[part], intervals.path[part]])
-    alpha = np.concatenate([intervals.lower[part], intervals.upper[part]])
-    points, place = np.unique(
-        np.stack([path.astype(np.float64), alpha]), axis=1, return_inverse=True
+def _rows(intervals: Intervals, part: slice, *, middle: bool) -> _Rows:
+    lower, upper = intervals.lower[part], intervals.upper[part]
+    places = [lower, upper, *([(lower + upper) / 2] if middle else [])]
+    points, found = np.unique(
+        np.stack([np.tile(intervals.path[part], len(places)), np.concatenate(places)]),
+        axis=1,
+        return_inverse=True,
     )
-    place = place.reshape(-1).astype(np.int64)
-    count = len(place) // 2
-    return _Rows(points[0].astype(np.int64), points[1], place[:count], place[count:])
+    ends = found.reshape(len(places), -1).astype(np.int64)
+    slopes = (ends[2], ends[2]) if middle else (ends[0], ends[1])
+    return _Rows(points[0].astype(np.int64), points[1], ends[0], ends[1], *slopes)
 
 
 def _check_finite(sums: Mapping[str, FloatArray]) -> None:
