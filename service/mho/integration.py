@@ -2,9 +2,11 @@
 methods share, and what moves it on.
 
 A path is cut into intervals. F is known at their ends, so every interval has its own gap: what
-flows through a cut of the graph, less the change of F. The intervals with the largest gaps are
-split until the sum of their absolute gaps is within the tolerance, for every cut; opposite signs
-can't hide a gap, and scores are never rescaled to close it.
+flows through a cut of the graph, less the change of F. The gaps within each eighth of the path are
+added up, and the absolute values of the eighths; the intervals with the largest gaps are split
+until that is within the tolerance, for every cut. So gaps of opposite sign can't hide one another
+from one eighth to the next, and scores are never rescaled to close a gap
+(docs/decisions/0007-gradient-graph.md says why eighths).
 """
 
 from __future__ import annotations
@@ -18,14 +20,19 @@ from mho.evaluation import Intervals, PathEvaluator
 from mho.types import BoolArray, FloatArray, IntArray
 
 _FIRST_INTERVALS = 8
+"""Intervals with which every path begins, and within which gaps may cancel."""
 _NARROWEST = 2.0**-12
 """An interval of this width is not split any more; float32 has no room for finer steps."""
 _FLOOR_SHARE = 0.1
 _FLOOR_LEAST = 1e-6
 _AIM = 0.9
 """Splitting aims a little below the tolerance, so that the last round is not missed by a hair."""
-_FAR = 4.0
-"""A path whose gap is so many times what is allowed has its intervals quartered, not halved."""
+_MOST_PARTS = 16
+"""Gaps fall about as the number of intervals rises, so an interval is split into as many parts as
+the gap is times what is allowed; but into no more than this at once."""
+_SHARE = 0.5
+"""Of an eighth that is to become finer, those intervals are split that hold this share of its
+absolute gaps."""
 
 
 @dataclass(frozen=True)
@@ -178,25 +185,55 @@ def _evaluated(pieces: Pieces, chosen: IntArray, group: int, evaluator: PathEval
 def _splits(pieces: Pieces, tolerance: float) -> IntArray:
     """``(intervals,)``: into how many parts each interval is to be split, 1 for none.
 
-    For every cut whose gaps are beyond the tolerance on a path, those with the largest gaps are
-    split, so many that what is left of the gaps is within it.
+    For every cut whose gap is beyond the tolerance on a path, the eighths with the largest gaps
+    are made finer, so many that what is left is within it; of each those intervals are split that
+    hold the largest gaps.
     """
     parts = np.ones(len(pieces.path), dtype=np.int64)
-    gaps = np.abs(pieces.gap)
+    wide = pieces.upper - pieces.lower > _NARROWEST
     for path in np.unique(pieces.path):
         here = np.nonzero(pieces.path == path)[0]
         difference, floor = _change(pieces, here)
         allowed = tolerance * max(abs(difference), floor)
-        for own in gaps[here].T:
-            if own.sum() <= allowed:
+        eighth = _eighths(pieces, here)
+        for own, sums in zip(pieces.gap[here].T, _sums_of_eighths(pieces, here).T, strict=True):
+            size = np.abs(sums)
+            if size.sum() <= allowed:
                 continue
-            order = np.argsort(own, kind="stable")
-            harmless = np.cumsum(own[order]) <= _AIM * allowed
-            chosen = here[order[~harmless]]
-            into = 4 if own.sum() > _FAR * allowed else 2
-            wide = chosen[pieces.upper[chosen] - pieces.lower[chosen] > _NARROWEST]
-            parts[wide] = np.maximum(parts[wide], into)
+            order = np.argsort(size, kind="stable")
+            coarse = order[np.cumsum(size[order]) > _AIM * allowed]
+            able = [np.nonzero((eighth == i) & wide[here])[0] for i in coarse]
+            chosen = np.concatenate([_largest(here[some], own[some]) for some in able])
+            parts[chosen] = np.maximum(parts[chosen], _power_of_two(size.sum() / allowed))
     return parts
+
+
+def _power_of_two(ratio: float) -> int:
+    """The power of two that is nearest to ``ratio``, within bounds; so that all nodes are exact."""
+    return int(2 ** np.clip(np.round(np.log2(ratio)), 1, np.log2(_MOST_PARTS)))
+
+
+def _largest(places: IntArray, gap: FloatArray) -> IntArray:
+    """The fewest of ``places`` that hold a share of all absolute gaps."""
+    if not len(places):
+        return places
+    order = np.argsort(-np.abs(gap), kind="stable")
+    held = np.cumsum(np.abs(gap[order]))
+    count = int(np.searchsorted(held, _SHARE * held[-1])) + 1
+    return places[order[:count]]
+
+
+def _eighths(pieces: Pieces, here: IntArray) -> IntArray:
+    """``(here,)``: in which of the first intervals each lies; no interval crosses their ends."""
+    middle = (pieces.lower[here] + pieces.upper[here]) / 2
+    return np.asarray(middle * _FIRST_INTERVALS, dtype=np.int64)
+
+
+def _sums_of_eighths(pieces: Pieces, here: IntArray) -> FloatArray:
+    """``(eighths, cuts)``: the signed gaps within each eighth of one path, added up."""
+    sums = np.zeros((_FIRST_INTERVALS, pieces.gap.shape[1]))
+    np.add.at(sums, _eighths(pieces, here), pieces.gap[here])
+    return sums
 
 
 def _split(pieces: Pieces, parts: IntArray) -> Pieces:
@@ -232,7 +269,7 @@ def _settled(state: Integration, evaluator: PathEvaluator) -> Integration:
         change, least = _change(pieces, here)
         difference[state.group, path], floor[state.group, path] = change, least
         total[state.group, path, :cuts] = flow[here].sum(axis=0)
-        gap[state.group, path, :cuts] = np.abs(pieces.gap[here]).sum(axis=0)
+        gap[state.group, path, :cuts] = np.abs(_sums_of_eighths(pieces, here)).sum(axis=0)
         gap[state.group, path] /= max(abs(change), least)
     kept = state.intervals.copy()
     kept[state.group] += len(pieces.path)

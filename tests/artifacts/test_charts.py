@@ -111,6 +111,29 @@ def test_odd_gaps_are_drawn_without_a_warning() -> None:
         drawn(Result("what", completeness=[entry, entry]), context())
 
 
+def test_cuts_of_many_layers_and_cuts_alike_are_drawn() -> None:
+    gap = RNG.uniform(0, 0.02, 3)
+    names = tuple(f"conv{place}" for place in range(200))
+    cuts = [names, names, names[:2], names[:1]]
+    entries = [Completeness(cut, *[np.ones(3)] * 3, gap=gap) for cut in cuts]
+    drawn(Result("what", completeness=entries), context())
+
+
+def test_units_resolved_to_the_input_have_their_own_numbers() -> None:
+    rows = [{"unit": unit} for unit in (12, 3)]
+    result = Result(
+        "what",
+        {"relu1": RNG.normal(size=(5, 2, 3, 8, 8))},
+        {"relu1": RNG.normal(size=(5, 2, 8, 8))},
+        report={"resolved": {"relu1": rows}},
+    )
+    found = drawn(result, context(conv("relu1", 20)))
+    assert set(found) == {"maps.png", "units.png", "layers.png", "inputs.png"}
+    assert found["units.png"].caption.startswith("All 2 units")
+    (entry,) = ranking.by_layer(result, context(conv("relu1", 20)))
+    assert [entry.label(index) for index in range(2)] == ["#12", "#3"]
+
+
 @pytest.mark.parametrize("name", ["cost $x_1$ \\frac{", "層/出力", "\udc80", "a" * 300, "a\nb"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     layer = conv(name, 3)

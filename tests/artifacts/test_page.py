@@ -23,22 +23,27 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
+        self.pictured: list[str] = []
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.pictured += [value or "" for name, value in attrs if name == "alt"]
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def opened(name: str = "relu1", **report: object) -> Reader:
+def opened(
+    name: str = "relu1", maps: dict[str, np.ndarray] | None = None, **report: object
+) -> Reader:
     layer = Layer(name, "Relu", 3, ("N", 3), 1)
     other = Layer("other", "Relu", 2, ("N", 2), 1)
     result = Result(
         estimand=f"what {name}",
         scores={name: np.array([0.25, -0.5, np.nan]), "other": np.zeros(2)},
+        maps=maps or {},
         notes=[f"note {name}"],
         evaluations={"coalitions": 4000},
         report={"v_full": 0.93, "name": name, **report},  # type: ignore[dict-item]
@@ -96,3 +101,19 @@ def test_long_figures_are_cut() -> None:
     found = opened(groups=[f"group {index}" for index in range(5000)])
     assert "group 0" in found.text
     assert "group 4999" not in found.text
+
+
+def test_maps_come_first_and_are_told_in_words() -> None:
+    plain, mapped = opened(), opened(maps={"relu1": np.eye(4)[None].repeat(2, 0)})
+    assert mapped.pictured[0].startswith("Where the scores lie: ")
+    assert mapped.pictured[1:] == plain.pictured
+
+
+def test_units_resolved_to_the_input_are_accounted_for() -> None:
+    rows = [{"unit": unit, "conductance": 0.125, "resolved": float("nan")} for unit in range(100)]
+    found = opened(resolved={EVIL: rows})
+    assert "Units resolved to the input" in found.text
+    assert f"{EVIL}#59" + "0.125" + "–" in found.text
+    assert "#99" not in found.text
+    assert "40 more units are in result.json" in found.text
+    assert "Units resolved" not in opened().text

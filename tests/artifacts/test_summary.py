@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from mho.artifacts import ranking
 from mho.artifacts.context import Context
 from mho.artifacts.summary import plain, summary, text
 from mho.evaluation import Layer
@@ -45,7 +47,7 @@ def test_the_keys_are_those_that_were_promised() -> None:
             "completeness",
             "std_error",
         ),
-        *("interval_factor", "layers", "top_units", "curves", "report", "notes", "files"),
+        *("interval_factor", "layers", "top_units", "curves", "maps", "report", "notes", "files"),
     ]
     assert found["format"] == "mho-result/1"
     assert found["model"] == {"name": "", "digest": "a" * 64}
@@ -104,6 +106,66 @@ def test_neurons_are_named_by_unit_and_position_wherever_the_unit_axis_is() -> N
     assert top[CONV.name][0] == {"unit": 2, "score": 1, "position": [0, 1], "magnitude": 1}
     assert top[TOKENS.name][0] == {"unit": 1, "score": -2, "position": [3], "magnitude": 2}
     assert len(top[CONV.name]) == 10
+
+
+def test_units_resolved_to_the_input_are_summed_over_it_and_keep_their_numbers() -> None:
+    scores = np.zeros((2, 3, 3, 4, 5))  # inputs, chosen units, the shape of the input
+    scores[:, 1, 0, 2, 3] = 2.0, -4.0
+    scores[:, 2, :, 0, 0] = 0.5
+    rows = [{"unit": unit, "conductance": 0.0, "resolved": 0.0} for unit in (7, 200, 12)]
+    result = Result(
+        estimand="what",
+        scores={CONV.name: scores},
+        maps={CONV.name: scores.sum(axis=2)},
+        report={"resolved": {CONV.name: rows}},
+    )
+    found = summary(result, CONTEXT)
+    assert found["top_units"][CONV.name] == [
+        {"unit": 200, "score": -1.0, "magnitude": 3.0},
+        {"unit": 12, "score": 1.5, "magnitude": 1.5},
+        {"unit": 7, "score": 0.0, "magnitude": 0.0},
+    ]
+    assert found["maps"] == [CONV.name]
+    assert found["report"]["resolved"] == {CONV.name: rows}
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "place", "named"),
+    [
+        ((13,), 1, (4,), {"unit": 4}),
+        ((3, 6, 8), 1, (2, 5, 7), {"unit": 2, "position": [5, 7]}),
+        ((6, 8, 3), 3, (5, 7, 2), {"unit": 2, "position": [5, 7]}),
+        ((9, 50), 2, (8, 31), {"unit": 31, "position": [8]}),
+        ((16, 9), 1, (11, 8), {"unit": 11, "position": [8]}),
+    ],
+    ids=["table", "image", "image, colours last", "embedding", "time"],
+)
+def test_elements_of_the_path_input_are_named_by_unit_and_position(
+    shape: tuple[int, ...], axis: int, place: tuple[int, ...], named: dict[str, object]
+) -> None:
+    layer = Layer("data", "Input", shape[axis - 1], ("N", *shape), axis)
+    scores = np.zeros((2, *shape))
+    scores[(slice(None), *place)] = -1.0
+    context = replace(CONTEXT, layers={"data": layer})
+    top = summary(Result("what", {"data": scores}), context)["top_units"]["data"]
+    assert top[0] == {**named, "score": -1.0, "magnitude": 1.0}
+
+
+def test_a_large_result_has_a_small_summary() -> None:
+    layer = Layer("data", "Input", 3, ("N", 3, 227, 227), 1)
+    scores = np.random.default_rng(0).normal(size=(8, 3, 227, 227))
+    result = Result("what", {"data": scores}, {"data": scores.sum(axis=1)})
+    assert len(text(summary(result, replace(CONTEXT, layers={"data": layer})))) < 5000
+
+
+def test_means_do_not_depend_on_how_many_inputs_are_taken_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = np.random.default_rng(0).normal(size=(7, 3))
+    monkeypatch.setattr(ranking, "_AT_ONCE", 6)
+    (entry,) = ranking.by_layer(Result("what", {CONV.name: scores}), CONTEXT)
+    np.testing.assert_allclose(entry.mean, scores.mean(axis=0))
+    np.testing.assert_allclose(entry.magnitude, np.abs(scores).mean(axis=0))
 
 
 def test_groups_have_their_names() -> None:

@@ -86,6 +86,21 @@ def test_the_arrays_are_keyed_as_promised(tmp_path: Path) -> None:
         assert arrays["curves/random"].shape == (2, 3)
 
 
+def test_maps_are_kept_and_an_earlier_result_s_picture_of_them_goes(tmp_path: Path) -> None:
+    maps = np.random.default_rng(0).normal(size=(2, 4, 4))
+    mapped = Result("what", {LAYER.name: np.ones((2, 3))}, {LAYER.name: maps})
+    write(mapped, context(), tmp_path)
+    with np.load(tmp_path / "scores.npz") as arrays:
+        assert arrays.files == ["fire9/concat", "maps/fire9/concat"]
+        np.testing.assert_array_equal(arrays["maps/fire9/concat"], maps)
+    found = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert found["maps"] == ["fire9/concat"]
+    assert "maps.png" in found["files"]
+    assert (tmp_path / "maps.png").read_bytes().startswith(b"\x89PNG")
+    write(result(), context(), tmp_path)
+    assert "maps.png" not in names(tmp_path)
+
+
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "name", ["file", "allow_pickle", "../up", "/abs", "a b", "層", "x.npy", ""]

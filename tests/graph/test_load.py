@@ -641,42 +641,6 @@ def test_scan_of_opset_8_is_refused(tmp_path: Path) -> None:
         loaded(model, tmp_path)
 
 
-FUSED = {
-    "with a sum": 'y = com.microsoft.FusedConv<activation = "Relu">(x, w, b, z)',
-    "with parameters": (
-        'y = com.microsoft.FusedConv<activation = "LeakyRelu", activation_params = [0.3]>(x, w, b)'
-    ),
-    "plain": "y = com.microsoft.FusedConv(x, w, b)",
-}
-
-
-@pytest.mark.parametrize("kind", FUSED)
-def test_fused_convolutions_are_taken_apart(kind: str, tmp_path: Path) -> None:
-    model = model_of(
-        '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]> '
-        f"g (float[N,2,5,5] x, float[N,4,3,3] z) => (float[N,4,3,3] y) {{ {FUSED[kind]} }}"
-    )
-    rng = np.random.default_rng(0)
-    for name, shape in (("w", (4, 2, 3, 3)), ("b", (4,))):
-        array = rng.standard_normal(shape).astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    found = same_outputs(model, tmp_path)
-    assert {node.domain for node in found.graph} == {""}
-
-
-def test_a_fused_product_is_taken_apart(tmp_path: Path) -> None:
-    model = model_of(
-        '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]> '
-        "g (float[N,3] x) => (float[N,4] y) { y = com.microsoft.FusedGemm"
-        '<activation = "Elu", activation_alpha = 0.5, transB = 1>(x, w, b) }'
-    )
-    for name, shape in (("w", (4, 3)), ("b", (4,))):
-        array = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    found = same_outputs(model, tmp_path)
-    assert [node.op_type for node in found.graph] == ["Gemm", "Elu"]
-
-
 def test_the_layout_of_one_processor_is_refused(tmp_path: Path) -> None:
     model = edited(lambda m: setattr(m.graph.node[0], "domain", "com.microsoft.nchwc"))
     with pytest.raises(InvalidModel, match="as it was exported"):

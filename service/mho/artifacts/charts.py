@@ -14,7 +14,8 @@ from mho.artifacts.context import Context
 from mho.artifacts.ranking import by_layer
 from mho.results import Result
 
-FILES = ("units.png", "layers.png", "inputs.png", "curves.png", "completeness.png")
+MAPS = "maps.png"
+FILES = ("curves.png", MAPS, "units.png", "layers.png", "inputs.png", "completeness.png")
 """Every file that ``charts`` can give."""
 
 
@@ -31,7 +32,7 @@ class Chart:
 def charts(result: Result, context: Context) -> list[Chart]:
     """The pictures that ``result`` has something for, in the order in which they are best read."""
     # matplotlib takes a good part of a second to import, which only those pay who draw
-    from mho.artifacts import bars, gaps, heatmap, lines, overview, style
+    from mho.artifacts import bars, gaps, heatmap, lines, maps, overview, style
 
     layers = [e for e in by_layer(result, context) if np.isfinite(e.mean).any()]
     found: list[Chart] = []
@@ -40,6 +41,9 @@ def charts(result: Result, context: Context) -> list[Chart]:
             value = str(result.report.get("value") or context.options.get("value") or "")
             png, caption = lines.draw(result.curves, value)
             found.append(Chart("curves.png", "What is left as units are removed", caption, png))
+        if maps.drawable(result):
+            png, caption = maps.draw(result, context)
+            found.append(Chart(MAPS, maps.TITLE, caption, png))
         if layers:
             png, caption = bars.draw(layers, result.interval_factor)
             found.append(Chart("units.png", "Units by score", caption, png))

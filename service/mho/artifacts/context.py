@@ -65,3 +65,11 @@ class Context:
             return None
         label = int(self.labels[index])
         return self.class_names.get(label, f"class {label}")
+
+    def sample(self, inputs: int, most: int) -> IntArray:
+        """Up to ``most`` of ``inputs`` inputs, at even steps over the data, sorted by label."""
+        count = min(most, inputs)
+        shown = np.unique(np.linspace(0, inputs - 1, count).round().astype(np.int64))
+        if self.labels is not None and len(self.labels) >= inputs:
+            shown = shown[np.argsort(self.labels[shown], kind="stable")]
+        return shown

@@ -14,6 +14,7 @@ from mho.types import FloatArray
 
 CUTS = 40
 _DOTS = 400  # per cut
+_NAMED = 3  # layers of a cut
 _SMALLEST = 1e-7  # a gap of 0 has no place on a logarithmic axis
 
 
@@ -58,8 +59,9 @@ def draw(entries: Sequence[Completeness], tolerance: float | None) -> tuple[byte
             color=style.ORANGE,
             va="top",
         )
-    names = style.shortened([", ".join(entry.layers) for entry in shown], 40)
-    axes.set_yticks(range(len(shown)), list(names.values()) if len(names) == len(shown) else None)
+    cuts = [_named(entry) for entry in shown]
+    names = style.shortened(list(dict.fromkeys(cuts)), 40)
+    axes.set_yticks(range(len(shown)), [names[cut] for cut in cuts])
     axes.set_ylim(len(shown) - 0.4, -0.9)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -73,6 +75,13 @@ def draw(entries: Sequence[Completeness], tolerance: float | None) -> tuple[byte
         caption += f"; the {len(shown)} of {len(entries)} cuts with the largest gaps"
     style.header(figure, "Do the scores add up to what is explained?", f"{caption}.")
     return style.png(figure), f"{caption}."
+
+
+def _named(entry: Completeness) -> str:
+    """The layers of a cut, in words."""
+    if len(entry.layers) > _NAMED:
+        return f"{entry.layers[0]} and {len(entry.layers) - 1} more"
+    return ", ".join(entry.layers)
 
 
 def _decades(entries: Sequence[Completeness], tolerance: float | None) -> tuple[float, float]:

@@ -25,7 +25,7 @@ def draw(layers: Sequence[LayerScores], context: Context) -> tuple[bytes, str]:
     inputs = min(len(entry.per_input) for entry in per_input if entry.per_input is not None)
     units = strongest(per_input, UNITS)
     illustrated = context.pictures(0) is not None
-    shown = _chosen(inputs, context, ILLUSTRATED if illustrated else INPUTS)
+    shown = context.sample(inputs, ILLUSTRATED if illustrated else INPUTS)
     values = np.array([_column(unit, shown) for unit in units]).T.reshape(len(shown), len(units))
     row = 0.42 if illustrated else 0.24
     columns = _columns(units)
@@ -57,14 +57,6 @@ def _columns(units: Sequence[Unit]) -> list[str]:
         f"{names[unit.scores.layer]}  {style.short(unit.scores.label(unit.index), 24)}"
         for unit in units
     ]
-
-
-def _chosen(inputs: int, context: Context, most: int) -> IntArray:
-    count = min(most, inputs)
-    shown = np.unique(np.linspace(0, inputs - 1, count).round().astype(np.int64))
-    if context.labels is not None and len(context.labels) >= inputs:
-        shown = shown[np.argsort(context.labels[shown], kind="stable")]
-    return shown
 
 
 def _label(

@@ -42,7 +42,7 @@ def draw(layers: Sequence[LayerScores]) -> tuple[bytes, str]:
         shrink=0.7,
     )
     ticks = [-limit, -limit / 4, 0.0, limit / 4, limit]  # evenly apart by square root
-    bar.set_ticks(ticks, labels=[_figure(tick) for tick in ticks])
+    bar.set_ticks(ticks, labels=[style.number(tick) for tick in ticks])
     bar.outline.set_visible(False)
     caption = (
         "One strip per layer, its units sorted from highest to lowest score; right: its share of "
@@ -52,11 +52,6 @@ def draw(layers: Sequence[LayerScores]) -> tuple[bytes, str]:
         caption += f"; the {len(shown)} weightiest of {len(layers)} layers"
     style.header(figure, "All layers", f"{caption}.")
     return style.png(figure), f"{caption}."
-
-
-def _figure(value: float) -> str:
-    text = f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.2g}"
-    return text.replace("-", "−")
 
 
 def _strips(axes: Axes, layers: Sequence[LayerScores]) -> tuple[AxesImage, float]:

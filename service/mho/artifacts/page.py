@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mho.artifacts.charts import Chart
+from mho.artifacts.charts import MAPS, Chart
 
 _ROWS = 15  # of the table of units
 _LAYER_TABLES = 60
+_RESOLVED = 60
 _OPTION_TEXT = 200
 
 _STYLE = """
@@ -63,8 +64,10 @@ def page(summary: Mapping[str, Any], charts: Sequence[Chart]) -> str:
         f"<p class='soft'>Scores estimate: {escape(summary['estimand'])}</p>",
         _figures(summary),
         _notes(summary["notes"]),
+        *(_chart(chart) for chart in charts if chart.file == MAPS),
+        _resolved(summary["report"].get("resolved")),
         _units(summary["top_units"]),
-        *(_chart(chart) for chart in charts),
+        *(_chart(chart) for chart in charts if chart.file != MAPS),
         _by_layer(summary["top_units"]),
         _asked(summary),
         _provenance(summary),
@@ -138,6 +141,28 @@ def _units(top_units: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     )
 
 
+def _resolved(resolved: Any) -> str:
+    """The units that are resolved to the input: what each has by Eq. 3, and its map's sum."""
+    rows = [(layer, row) for layer, units in (resolved or {}).items() for row in units]
+    if not rows:
+        return ""
+    body = "".join(
+        f"<tr><td class='mono'>{escape(layer)}</td><td>#{row['unit']}</td>"
+        f"<td class='number'>{_number(row['conductance'])}</td>"
+        f"<td class='number'>{_number(row['resolved'])}</td></tr>"
+        for layer, row in rows[:_RESOLVED]
+    )
+    more = len(rows) - _RESOLVED
+    rest = f"<p class='soft'>{more} more units are in result.json.</p>" if more > 0 else ""
+    return (
+        "<section class='sheet'><h2>Units resolved to the input</h2>"
+        "<p class='soft'>Means over the inputs; the closer the two, the better the map accounts "
+        "for the unit.</p><table><thead><tr><th>layer</th><th>unit</th>"
+        "<th class='number'>conductance (Eq. 3)</th><th class='number'>sum of the map (Eq. 2)</th>"
+        f"</tr></thead><tbody>{body}</tbody></table>{rest}</section>"
+    )
+
+
 def _by_layer(top_units: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The top units of each layer, folded away."""
     layers = [(layer, units) for layer, units in top_units.items() if units]
@@ -204,7 +229,11 @@ def _provenance(summary: Mapping[str, Any]) -> str:
         ("engine", engine),
         ("provider", _text(summary["provider"])),
         ("versions", ", ".join(f"{k} {v}" for k, v in summary["versions"].items())),
-        *((key.replace("_", " "), _text(value)) for key, value in summary["report"].items()),
+        *(
+            (key.replace("_", " "), _text(value))
+            for key, value in summary["report"].items()
+            if key != "resolved"
+        ),
         ("files", ", ".join(summary["files"])),
     ]
     return _pairs("Where it comes from", [(key, value) for key, value in rows if value])

@@ -1,8 +1,9 @@
 """Scores -> which units stand out. Used by the summary and by every picture.
 
 A layer's scores are brought to one figure per unit: where they are given per input, the mean over
-the inputs. Units are ranked by *magnitude*: ``|score|``, or its mean over the inputs, so that a
-unit that speaks for one input and against another is not lost.
+the inputs; where a unit is resolved to the input, the sum over the input's elements first. Units
+are ranked by *magnitude*: ``|score|``, or its mean over the inputs, so that a unit that speaks for
+one input and against another is not lost.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from mho.players import GROUPS
 from mho.results import Result
 from mho.types import FloatArray, IntArray
 
+_AT_ONCE = 1 << 22
+"""Scores of which a copy is made."""
+
 
 @dataclass(frozen=True)
 class LayerScores:
@@ -26,7 +30,7 @@ class LayerScores:
     mean, magnitude: ``(units,)``. std_error: ``(units,)`` or None. per_input: ``(inputs, units)``,
     or None where the scores are of the whole data set. shape: of the layer without batch at neuron
     granularity, else ``(units,)``. axis: the unit axis in ``shape``. labels: names of the units, or
-    empty.
+    empty. chosen: which units of the layer these are, where they are not all.
     """
 
     layer: str
@@ -37,6 +41,7 @@ class LayerScores:
     shape: tuple[int, ...]
     axis: int
     labels: Sequence[str]
+    chosen: tuple[int, ...] = ()
 
     def ranked(self) -> IntArray:
         """Units by falling magnitude; equals in their own order, what is not a number last."""
@@ -46,7 +51,7 @@ class LayerScores:
         """Flat index -> unit and, at neuron granularity, its position in the other dimensions."""
         where = [int(i) for i in np.unravel_index(index, self.shape)]
         unit = where.pop(self.axis)
-        return unit, tuple(where)
+        return self.chosen[unit] if self.chosen else unit, tuple(where)
 
     def label(self, index: int) -> str:
         """``#12``, ``#12 (3, 4)`` for a neuron, or the unit's own name."""
@@ -79,6 +84,16 @@ def by_layer(result: Result, context: Context) -> list[LayerScores]:
     names = sorted(result.scores, key=lambda name: order.get(name, len(order)))
     found = [_layer(name, result, context) for name in names]
     return [entry for entry in found if entry.mean.size]
+
+
+def resolved_units(layer: str, result: Result) -> tuple[int, ...]:
+    """The units of ``layer`` that ``result`` resolves to the input, in the order of its arrays:
+    ``report["resolved"]`` has them. Empty where there are none."""
+    resolved = result.report.get("resolved")
+    rows = resolved.get(layer) if isinstance(resolved, Mapping) else None
+    if not isinstance(rows, (list, tuple)):
+        return ()
+    return tuple(int(row["unit"]) for row in rows)
 
 
 def highest(layers: Sequence[LayerScores], count: int) -> list[Unit]:
@@ -125,11 +140,14 @@ def _layer(name: str, result: Result, context: Context) -> LayerScores:
             axis=0,
             labels=labels,
         )
+    chosen = resolved_units(name, result)
+    if chosen and values.shape[1] == len(chosen):
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = values.sum(axis=tuple(range(2, values.ndim)))
+    else:
+        chosen = ()
     per_input = values.reshape(len(values), math.prod(values.shape[1:]))
-    empty = np.full(per_input.shape[1:], np.nan)  # of no inputs there is no mean
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite stays so
-        mean = per_input.mean(axis=0) if len(per_input) else empty
-        magnitude = np.abs(per_input).mean(axis=0) if len(per_input) else empty
+    mean, magnitude = _means(per_input)
     return LayerScores(
         layer=name,
         mean=mean,
@@ -139,7 +157,21 @@ def _layer(name: str, result: Result, context: Context) -> LayerScores:
         shape=values.shape[1:],
         axis=0 if layer is None or values.ndim < 3 else min(layer.axis - 1, values.ndim - 2),
         labels=labels,
+        chosen=chosen,
     )
+
+
+def _means(per_input: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The means of the scores and of ``|score|`` over the inputs, without a copy of them all."""
+    inputs, units = per_input.shape
+    if not inputs:
+        return np.full(units, np.nan), np.full(units, np.nan)
+    rows = max(1, _AT_ONCE // max(1, units))
+    total = np.zeros(units)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite stays so
+        for start in range(0, inputs, rows):
+            total += np.abs(per_input[start : start + rows]).sum(axis=0)
+        return per_input.mean(axis=0), total / inputs
 
 
 def _group_names(name: str, report: Mapping[str, object]) -> Sequence[str]:

@@ -27,6 +27,7 @@ PURPLE = "#AA4A9C"
 GREY = "#767676"
 INK = "#222222"
 FAINT = "#E4E4E4"
+FRAME = "#BDBDBD"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#B8860B", "#444444")
 
 DPI = 150
@@ -88,12 +89,22 @@ def header(made: Figure, text: str, caption: str) -> None:
     """A title in plain words over a smaller caption, flush left, above everything else."""
     lines = textwrap.wrap(caption, _CAPTION_CHARACTERS)
     height = made.get_size_inches()[1]
-    taken = 0.42 + 0.175 * len(lines)
     made.text(0.09 / WIDTH, 1 - 0.10 / height, text, va="top", fontsize=13, fontweight="bold")
     made.text(0.09 / WIDTH, 1 - 0.37 / height, "\n".join(lines), va="top", color=GREY)
     engine = made.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(rect=(0, 0, 1, 1 - taken / height))
+    engine.set(rect=(0, 0, 1, 1 - header_height(caption) / height))
+
+
+def header_height(caption: str) -> float:
+    """Inches that the header takes."""
+    return 0.42 + 0.175 * len(textwrap.wrap(caption, _CAPTION_CHARACTERS))
+
+
+def number(value: float) -> str:
+    """``value`` beside a scale of colours."""
+    text = f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.2g}"
+    return text.replace("-", "−")
 
 
 def clean(text: str) -> str:

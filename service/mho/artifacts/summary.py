@@ -24,6 +24,7 @@ top_units       layer -> the ten units of largest magnitude: ``{"unit", "score"}
                 ``"magnitude"`` (scores per input: the mean of ``|score|``, by which they are
                 ranked; ``score`` is then the mean)
 curves          names of the curves in ``scores.npz`` under ``curves/``
+maps            names of the layers that have maps in ``scores.npz`` under ``maps/``
 report          further figures of the method
 notes           sentences that the reader must see
 files           every file of the result, by name
@@ -90,6 +91,7 @@ def summary(result: Result, context: Context, files: Sequence[str] = ()) -> dict
         ],
         "top_units": {entry.layer: _top(entry) for entry in layers},
         "curves": list(result.curves),
+        "maps": list(result.maps),
         "report": result.report,
         "notes": result.notes,
         "files": sorted(files),

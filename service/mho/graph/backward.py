@@ -8,7 +8,7 @@ stand; nothing is computed twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -17,6 +17,7 @@ from mho.errors import Unsupported
 from mho.graph.broadcast import unbroadcast
 from mho.graph.emit import Emitter
 from mho.graph.flow import dims, each_read, is_float
+from mho.graph.quantised import quantised
 from mho.graph.rule import Call, NoGradient, Refused, Rule, entry_of
 from mho.graph.term import Term
 
@@ -55,7 +56,8 @@ def gradients(
     """The gradient of Σ seed · value over ``seeds``, with respect to each tensor of ``wrt`` on
     which it depends.
 
-    Each gradient has its tensor's shape and element type. The nodes go to the end of ``graph``,
+    Each gradient has its tensor's shape and element type; that of a ``quantised`` tensor is of
+    floats. The nodes go to the end of ``graph``,
     which must be in topological order; sort it afterwards. Unsupported where an operator on the way
     has no rule.
 
@@ -110,6 +112,7 @@ def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
     A tensor that is not here has a gradient, be it zero.
     """
     opset = graph.opset_imports.get("", graph.opset_imports.get("ai.onnx", _LEAST_OPSET))
+    integers = quantised(graph)
     blocked: dict[ir.Value, Obstacle] = {}
     via: dict[ir.Value, ir.Value | None] = {target: None}
 
@@ -129,7 +132,7 @@ def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
         if isinstance(entry, NoGradient):
             continue
         inherited = next((blocked[output] for output in leading if output in blocked), None)
-        for read, positions in _floats_read(node).items():
+        for read, positions in _read_by(node, integers).items():
             obstacle = inherited
             reason = _refusal(node, entry, positions)
             if obstacle is None and opset < _LEAST_OPSET:
@@ -142,11 +145,14 @@ def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
     return blocked
 
 
-def _floats_read(node: ir.Node) -> dict[ir.Value, list[int]]:
-    """What may carry a gradient into ``node`` -> its positions; none for what a subgraph reads."""
+def _read_by(node: ir.Node, integers: set[ir.Value]) -> dict[ir.Value, list[int]]:
+    """What may carry a gradient into ``node`` -> its positions; none for what a subgraph reads.
+
+    integers: that are ``quantised``.
+    """
     found: dict[ir.Value, list[int]] = {}
     for value in each_read(node):
-        if _may_vary(value):
+        if _may_vary(value) or value in integers:
             found.setdefault(value, [])
     for position, given in enumerate(node.inputs):
         if given is not None and given in found:
@@ -169,10 +175,13 @@ def _refusal(node: ir.Node, entry: Rule | NoGradient | Refused | None, wanted: l
     if not wanted:
         return f"{what} reads a varying tensor inside its subgraph"
     for position in wanted:
+        value = node.inputs[position]
+        assert value is not None
+        which = f"its input {position}, '{value.name}'"
         if not entry.serves(position):
-            value = node.inputs[position]
-            name = "" if value is None else value.name
-            return f"{what} has no derivative with respect to its input {position}, '{name}'"
+            return f"{what} has no derivative with respect to {which}"
+        if not entry.quantised and value.dtype is not None and not is_float(value):
+            return f"{what} has no derivative with respect to {which}, which is quantised"
     reason = entry.reason(node)
     return f"{what} can't be differentiated: {reason}" if reason else ""
 
@@ -181,13 +190,14 @@ def _may_vary(value: ir.Value) -> bool:
     return (value.dtype is None or is_float(value)) and value.const_value is None
 
 
-def _reached(nodes: Iterable[ir.Node], wrt: Sequence[ir.Value]) -> set[ir.Value]:
-    """``wrt`` and all float tensors that depend on them, but for what has no gradient."""
-    reached = set(wrt)
+def _reached(nodes: Sequence[ir.Node], wrt: Sequence[ir.Value]) -> set[ir.Value]:
+    """``wrt`` and all float or quantised tensors that depend on them, but for what has no
+    gradient."""
+    reached, integers = set(wrt), quantised(nodes)
     for node in nodes:
         if reached.isdisjoint(each_read(node)) or isinstance(entry_of(node), NoGradient):
             continue
-        reached.update(output for output in node.outputs if _may_vary(output))
+        reached.update(o for o in node.outputs if _may_vary(o) or o in integers)
     return reached
 
 
@@ -199,12 +209,12 @@ def _forget(found: dict[ir.Value, Term], outputs: Sequence[ir.Value], asked: set
 
 
 def _added(value: ir.Value, terms: list[Term]) -> Term:
-    """The sum of ``terms``, known to have the shape and type of ``value``."""
+    """The sum of ``terms``, known to have the shape of ``value`` and, of floats, the type."""
     total = terms[0]
     for term in terms[1:]:
         total = total + term
     if total.value.shape is None:
         total.value.shape = value.shape
-    if value.dtype is not None:
+    if value.dtype is not None and is_float(value):
         total.value.dtype = value.dtype
     return total

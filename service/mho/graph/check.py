@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from mho.errors import InvalidModel
+from mho.graph import fusion
 from mho.graph.messages import GraphLike, bodies, called, elements, nodes, subgraphs, tensors
 
 MAX_RANK = 64
@@ -191,7 +192,8 @@ def _operators_of(
                 "the model does not import; export the model again",
                 subject=node.name,
             )
-        if node.domain in _STANDARD and not _exists(node, versions[node.domain]):
+        fused = key in fusion.entries()  # onnxruntime has some in the standard domain too
+        if node.domain in _STANDARD and not fused and not _exists(node, versions[node.domain]):
             raise InvalidModel(
                 f"{called(node)}: operator '{node.op_type}' does not exist in operator set "
                 f"'{node.domain or 'ai.onnx'}' version {versions[node.domain]}; "

@@ -14,7 +14,10 @@ from mho.types import Array
 PREFIX = "mho/"
 """All tensors that mho adds to a graph begin with this."""
 
-_BOOLEAN = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or"}
+_BOOLEAN = {
+    *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"),
+    *("Not", "And", "Or"),
+}
 _COUNTING = {"Shape", "Size", "NonZero", "ArgMax", "ArgMin"}
 _SHARED_BYTES = 4096
 """Constants up to this size are made once and used again."""
@@ -59,15 +62,16 @@ class Emitter:
         attributes: dict[str, Any],
         names: Sequence[str],
     ) -> tuple[ir.Value, ...]:
-        made = tuple(
-            ir.Value(name=self._unique(name or self._called(op_type))) for name in names
-        )
+        made = tuple(ir.Value(name=self._unique(name or self._called(op_type))) for name in names)
         dtype = _output_type(op_type, inputs, attributes)
         if dtype is not None:
             for output in made:
                 output.dtype = dtype
+        given = list(inputs)
+        while given and given[-1] is None:  # onnxruntime crashes on a bias that is left out so
+            given.pop()
         node_name = f"{made[0].name}:node"
-        self._place(ir.node(op_type, list(inputs), attributes, outputs=made, name=node_name))
+        self._place(ir.node(op_type, given, attributes, outputs=made, name=node_name))
         return made
 
     def _called(self, op_type: str) -> str:

@@ -219,8 +219,6 @@ def _slice(node: ir.Node, data: Array, rest: list[Array]) -> Array:
     starts, ends = rest[0], rest[1]
     axes = rest[2] if len(rest) > 2 else np.arange(len(starts))
     steps = rest[3] if len(rest) > 3 else np.ones(len(starts), np.int64)
-    if int(np.any(steps <= 0)):
-        raise ValueError("backward steps")
     where = [slice(None)] * data.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         where[int(axis)] = slice(int(start), int(end), int(step))
@@ -247,6 +245,10 @@ def _reshape(node: ir.Node, data: Array, rest: list[Array]) -> Array:
     if not integer(node, "allowzero", 0):
         target = [data.shape[i] if d == 0 else d for i, d in enumerate(target)]
     return data.reshape(target)
+
+
+def _transpose(node: ir.Node, data: Array, _rest: list[Array]) -> Array:
+    return np.transpose(data, _ints(node, "perm"))
 
 
 def _cast(node: ir.Node, operands: list[_Partial | None]) -> _Partial | None:
@@ -326,6 +328,7 @@ _RULES: dict[str, _Rule] = {
     "Squeeze": _moving(_squeeze),
     "Unsqueeze": _moving(_unsqueeze),
     "Reshape": _moving(_reshape),
+    "Transpose": _moving(_transpose),
     "Concat": _concat,
     "Cast": _cast,
     # making

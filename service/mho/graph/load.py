@@ -2,8 +2,9 @@
 
 The steps, in order: the file is recognised, parsed and checked; external data is located; functions
 are inlined; constants become initialisers; nodes are sorted; shapes are inferred, which also finds
-contradictions; a model older than opset 18 is raised to it; shape arithmetic is folded; every node
-and value gets a unique name. Tensors that survive keep their names, for layers are chosen by them.
+contradictions; a model older than opset 18 is raised to it; fused operators are taken apart; shape
+arithmetic is folded; every node and value gets a unique name. Tensors that survive keep their
+names, for layers are chosen by them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mho.graph import check, convert, external, fold, sniff
 from mho.graph.flow import fed_values
 from mho.graph.messages import elements
 from mho.graph.model import Model
-from mho.graph.unfuse import unfuse
+from mho.graph.unfuse import set_aside, take_apart
 
 _CHUNK = 1 << 20
 _MAX_MESSAGE = 2**31 - 1
@@ -153,7 +154,7 @@ def _normalise(model: ir.Model) -> list[str]:
     notes: list[str] = []
     passes.RemoveInitializersFromInputsPass()(model)
     _inline(model)
-    unfuse(model)
+    apart = set_aside(model)
     _lift(model)
     try:
         model.graph.sort()
@@ -169,12 +170,23 @@ def _normalise(model: ir.Model) -> list[str]:
     if note:
         notes.append(note)
         _lift(model)
+    apart |= _take_apart(model)
+    if apart:
+        notes.append(f"fused operators were taken apart: {', '.join(sorted(apart))}")
     if fold.fold(model):
         passes.RemoveUnusedNodesPass()(model)
         convert.infer(model)
     _name(model)
     _shapes(model)
     return notes
+
+
+def _take_apart(model: ir.Model) -> set[str]:
+    done = take_apart(model)
+    if done:
+        _lift(model)
+        convert.infer(model)
+    return done
 
 
 def _lift(model: ir.Model) -> None:

@@ -32,6 +32,9 @@ from mho.graph.term import Term
 _FOLDER = "mho.graph.vjp"
 _STANDARD = ("", "ai.onnx")
 
+PERTURBED = "methods that perturb the input (shapley, ablation, finite differences) still work"
+"""What to say of an operator of which there will never be a derivative."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -139,7 +142,8 @@ Refusal = Callable[[ir.Node], str]
 class Rule:
     """pull: gives the gradients of the wanted inputs. positions: of inputs that have a gradient;
     None for all of them. broadcasts: whether gradients have the output's shape and are to be
-    summed to the input's. refusal: nodes that the rule does not serve.
+    summed to the input's. refusal: nodes that the rule does not serve. quantised: whether it also
+    serves tensors of ``quantised.py``.
     """
 
     op_type: str
@@ -148,6 +152,7 @@ class Rule:
     positions: frozenset[int] | None
     broadcasts: bool
     refusal: Refusal | None
+    quantised: bool = False
 
     def reason(self, node: ir.Node) -> str:
         """Why ``node`` can't be differentiated; '' where it can."""
@@ -185,6 +190,7 @@ def rule(
     domain: str = "",
     broadcasts: bool = False,
     refusal: Refusal | None = None,
+    quantised: bool = False,
 ) -> None:
     """A function for each input in order; None, or none at all, for one that must not vary."""
 
@@ -198,7 +204,7 @@ def rule(
         return found
 
     positions = frozenset(i for i, own in enumerate(pulls) if own is not None)
-    _enter(Rule(op_type, domain, pull, positions, broadcasts, refusal))
+    _enter(Rule(op_type, domain, pull, positions, broadcasts, refusal, quantised))
 
 
 def rule_each(

@@ -138,6 +138,8 @@ class Term:
             along = [known[axis] for axis in axes]
             if all(isinstance(dim, int) for dim in along):
                 return self.integers(int(np.prod([d for d in along if isinstance(d, int)])))
+        if len(axes) == 1:
+            return self.shape.gather(axes[0])
         picked = self.shape.op("Gather", self.integers(list(axes)), axis=0)
         return picked.op("ReduceProd", keepdims=0)
 

@@ -1,81 +1,63 @@
-"""What onnxruntime's optimiser has fused is taken apart again.
+"""What onnxruntime's optimisers have fused is taken apart again.
 
-A model that was saved after optimisation holds FusedConv and FusedGemm of domain com.microsoft.
-Their shapes cannot be inferred and they have no derivative rule; their parts have both, and
-onnxruntime fuses them again.
+A model that was saved after optimisation holds operators such as Attention and BiasGelu of domain
+com.microsoft. onnx cannot infer their shapes and they have no derivative rule; their parts have
+both, and onnxruntime fuses them again.
+
+The parts are of opset 18, and most models with such operators are older; to raise a model, its
+shapes must be known. So the operators are first set aside: they get a domain of our own, where
+onnx's inference is told what their parts come to. They are taken apart when the model has been
+raised.
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-_PLAIN = {"FusedConv": "Conv", "FusedGemm": "Gemm"}
-_PARAMETERS = {
-    "LeakyRelu": ("alpha",),
-    "Elu": ("alpha",),
-    "ThresholdedRelu": ("alpha",),
-    "HardSigmoid": ("alpha", "beta"),
-    "Selu": ("alpha", "gamma"),
-    "Relu": (),
-    "Sigmoid": (),
-    "Tanh": (),
-    "Softplus": (),
-    "Softsign": (),
-}
-"""Activations that are taken apart, and their parameters in the order of the fusion."""
+from mho.graph.aside import ASIDE, OPSET, operators
+from mho.graph.fusion import Emitters, entries
 
 
-def unfuse(model: ir.Model) -> int:
-    """Replace FusedConv and FusedGemm by their parts, in place; how many there were.
+def set_aside(model: ir.Model) -> set[str]:
+    """Move fused operators to a domain where their shapes can be inferred, in place.
 
-    The result of the fused node keeps its name; what its parts make gets a name that is free. One
-    with an activation that is not known here is left as it is.
+    Those whose parts are the same in every opset are taken apart at once; their names are returned.
     """
-    count = 0
+    opset = model.opset_imports.get("", OPSET)
+    emitters = Emitters(model.graph)
+    done = set()
     for node in list(model.graph.all_nodes()):
-        if node.domain != "com.microsoft" or node.op_type not in _PLAIN:
+        operator = entries().get((node.domain, node.op_type))
+        if operator is None or not operator.reads(node):
             continue
-        attribute = node.attributes.get("activation")
-        activation = "" if attribute is None else attribute.as_string()
-        if activation and activation not in _PARAMETERS:
+        if operator.until is not None and opset >= operator.until:
             continue
-        _take_apart(node, activation)
-        count += 1
-    return count
+        if not operator.at_once:
+            assert node.op_type in operators()
+            node.domain = ASIDE
+            model.opset_imports[ASIDE] = 1
+        elif operator.replace(node, emitters):
+            done.add(node.op_type)
+    return done
 
 
-def _take_apart(node: ir.Node, activation: str) -> None:
-    parameters = _parameters(node, activation)
-    inputs = list(node.inputs)
-    added = inputs[3] if node.op_type == "FusedConv" and len(inputs) > 3 else None
-    kept = {
-        name: value
-        for name, value in node.attributes.items()
-        if not name.startswith("activation") and not name.endswith("_layout")
-    }
-    name, output = node.name or "", node.outputs[0]
-    steps = [ir.Node("", _PLAIN[node.op_type], inputs[:3], kept.values(), name=name)]
-    if added is not None:
-        steps.append(ir.Node("", "Add", [steps[-1].outputs[0], added], name=f"{name}/add"))
-    if activation:
-        last = steps[-1].outputs[0]
-        steps.append(ir.Node("", activation, [last], parameters, name=f"{name}/{activation}"))
-    for step in steps[:-1]:
-        step.outputs[0].name = f"{output.name}/{step.op_type}"
-    assert node.graph is not None
-    ir.convenience.replace_nodes_and_values(
-        node.graph, node, [node], steps, [output], [steps[-1].outputs[0]]
-    )
+def take_apart(model: ir.Model) -> set[str]:
+    """Replace what was set aside by its parts, in place; the names of the operators are returned.
 
-
-def _parameters(node: ir.Node, activation: str) -> list[ir.Attr]:
-    listed = node.attributes.get("activation_params")
-    given = [] if listed is None else list(listed.as_floats())
-    found = []
-    for i, name in enumerate(_PARAMETERS.get(activation, ())):
-        alone = node.attributes.get(f"activation_{name}")
-        if alone is not None:
-            found.append(ir.AttrFloat32(name, alone.as_float()))
-        elif i < len(given):
-            found.append(ir.AttrFloat32(name, given[i]))
-    return found
+    Types must have been inferred. What is not understood goes back to the domain it came from, and
+    so does everything in a model that could not be raised.
+    """
+    if model.opset_imports.pop(ASIDE, None) is None:
+        return set()
+    raised = model.opset_imports.get("", OPSET) >= OPSET
+    emitters = Emitters(model.graph)
+    done = set()
+    for node in list(model.graph.all_nodes()):
+        if node.domain != ASIDE:
+            continue
+        operator = operators()[node.op_type]
+        if raised and operator.replace(node, emitters):
+            done.add(node.op_type)
+        else:
+            node.domain = operator.domain
+    return done

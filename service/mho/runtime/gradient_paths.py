@@ -52,7 +52,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Sums:
-    """scores: layer -> ``(intervals, units)``. flows: tensor -> ``(intervals,)``. F at both ends."""
+    """scores: layer -> ``(intervals, units)``; flows: tensor -> ``(intervals,)``; F at the ends."""
 
     scores: dict[str, FloatArray]
     flows: dict[str, FloatArray]

@@ -7,7 +7,7 @@ weight is transposed, not multiplied out: onnxruntime transposes a constant when
 from __future__ import annotations
 
 from mho.graph.broadcast import unbroadcast
-from mho.graph.rule import Call, known_rank, refuse, rule
+from mho.graph.rule import Call, known_rank, rule
 from mho.graph.term import Term
 
 
@@ -90,5 +90,3 @@ def _gemm_c(at: Call) -> Term:
 
 
 rule("Gemm", _gemm_a, _gemm_b, _gemm_c)
-
-refuse("it multiplies integers", "MatMulInteger", "QLinearMatMul")

@@ -1,0 +1,1 @@
+"""Fused operators, by family; ``mho.graph.fusion`` says what one is."""
