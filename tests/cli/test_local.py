@@ -44,7 +44,7 @@ def test_layers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "units": 24,
         "shape": ["N", 24, 24, 24],
         "axis": 1,
-        "engines": ["finite_difference"],
+        "engines": ["gradient", "finite_difference"],
     }
     assert [x["units"] for x in found if x["op_type"] in ("Conv", "Gemm")] == [16, 24, 32, 48, 6]
 
@@ -108,7 +108,7 @@ def test_names_are_whole_where_output_is_no_terminal(
     assert mho("layers", tmp_path / "m.onnx") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1:] for line in lines if line.startswith(name)] == [
-        ["MatMul", "2", "N", "×", "2"]
+        ["MatMul", "2", "N", "×", "2", "gradient"]
     ]
     assert any(line.startswith("two\\nlines ") for line in lines)
     assert not any(line.endswith(" ") for line in lines)
@@ -348,7 +348,7 @@ def _nan(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         (_truncated, ["cut.onnx"]),
         (_missing, ["none.onnx"]),
         (_run("activation", "--layers", "conv9"), ["conv9"]),
-        (_run("conductance", "--engine", "gradient"), ["gradient", "finite_difference"]),
+        (_run("gradient", "--engine", "finite_difference"), ["gradient", "conductance"]),
         (_run("conductance", "--tolerance", "2"), ["tolerance", "between"]),
         (_run("conductance", "--baseline", "nowhere.npy"), ["--baseline", "nowhere.npy"]),
         (_run("shapley"), ["label", "--labels"]),
