@@ -20,8 +20,8 @@ class Completeness:
     difference: F(x) - F(x').
     total: the sum of the scores, so that the signed gap is ``total - difference``.
     floor: what |difference| is not taken to be smaller than.
-    gap: the sum of the intervals' absolute gaps, in which gaps of opposite sign cannot hide, over
-        ``max(|difference|, floor)``.
+    gap: the sum over the eighths of the path of the absolute gap in each, over
+        ``max(|difference|, floor)``; gaps of opposite sign cannot hide one another beyond an eighth.
     """
 
     layers: tuple[str, ...]
