@@ -27,7 +27,7 @@ _FLOOR_SHARE = 0.1
 _FLOOR_LEAST = 1e-6
 _AIM = 0.9
 """Splitting aims a little below the tolerance, so that the last round is not missed by a hair."""
-_MOST_PARTS = 16
+_MOST_PARTS = 8
 """Gaps fall about as the number of intervals rises, so an interval is split into as many parts as
 the gap is times what is allowed; but into no more than this at once."""
 _SHARE = 0.5

@@ -14,7 +14,7 @@ from graph.light import FOLDER
 from mho.errors import UnknownLayer
 from mho.graph.load import load
 from mho.graph.model import Model
-from mho.graph.units import layer, layers, playing, select
+from mho.graph.units import last_with_positions, layer, layers, playing, select
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 F = np.float32
@@ -438,3 +438,42 @@ def test_an_unlisted_tensor_that_a_convolution_reads_has_its_channels_first(
     )
     assert (layer(found, "turned").axis, layer(found, "turned").units) == (1, 8)
     assert (layer(found, "tokens").axis, layer(found, "tokens").units) == (2, 8)
+
+
+def test_an_image_with_its_channels_last(tmp_path: Path) -> None:
+    found = model_of(
+        "turned = Transpose<perm = [0, 3, 1, 2]>(image)  y = Conv(turned, w)",
+        "(float[N, 6, 7, 3] image) => (float[N, 4, 4, 5] y)",
+        tmp_path,
+        w=np.ones((4, 3, 3, 3), F),
+    )
+    assert (layer(found, "image").axis, layer(found, "image").units) == (3, 3)
+
+
+def test_the_last_layer_with_positions_holds_no_answers(tmp_path: Path) -> None:
+    """Neither a dense head nor a convolutional one."""
+    weights = {
+        "w": np.ones((4, 2, 3, 3), F),
+        "v": np.ones((4, 3), F),
+        "k": np.ones((3, 4, 1, 1), F),
+    }
+    dense = model_of(
+        "a = Conv(x, w)  r = Relu(a)  p = GlobalAveragePool(r)  f = Flatten(p)  y = Gemm(f, v)",
+        "(float[N, 2, 6, 6] x) => (float[N, 3] y)",
+        tmp_path,
+        **{name: weights[name] for name in "wv"},
+    )
+    convolved = model_of(
+        "a = Conv(x, w)  r = Relu(a)  c = Conv(r, k)  p = GlobalAveragePool(c)  y = Flatten(p)",
+        "(float[N, 2, 6, 6] x) => (float[N, 3] y)",
+        tmp_path,
+        **{name: weights[name] for name in "wk"},
+    )
+    for model in (dense, convolved):
+        last = last_with_positions(model, layers(model))
+        assert last is not None
+        assert last.name == "r"
+    flat = model_of(
+        "y = Gemm(x, v)", "(float[N, 4] x) => (float[N, 3] y)", tmp_path, v=weights["v"]
+    )
+    assert last_with_positions(flat, layers(flat)) is None

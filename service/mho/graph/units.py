@@ -182,11 +182,20 @@ def _any_layer(model: Model, values: dict[str, ir.Value], found: Carriers, name:
 def _likely_axis(value: ir.Value) -> int:
     """The unit axis of a tensor to which no operator above gave one.
 
-    1 where a convolution reads it; otherwise the last of three, as of tokens, else 1.
+    1 where a convolution reads it; what becomes 1 where one reads it transposed, as in exports that
+    keep channels last; otherwise the last of three, as of tokens, else 1.
     """
-    convolved = any(user.op_type in ("Conv", "ConvTranspose") for user in value.consumers())
-    rank = len(value.shape) if value.shape is not None else 0
-    return 2 if rank == 3 and not convolved else 1
+    if _convolved(value):
+        return 1
+    for user in value.consumers():
+        order = user.attributes.get("perm")
+        if user.op_type == "Transpose" and order is not None and _convolved(user.outputs[0]):
+            return int(order.as_ints()[1])
+    return 2 if value.shape is not None and len(value.shape) == 3 else 1
+
+
+def _convolved(value: ir.Value) -> bool:
+    return any(user.op_type in ("Conv", "ConvTranspose") for user in value.consumers())
 
 
 def _leading(value: ir.Value) -> str | None:

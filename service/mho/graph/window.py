@@ -73,11 +73,11 @@ class Window:
 
     def pads_to_return(self) -> tuple[int, ...] | None:
         """The padding with which a window that moves by one, turned round, leads from its places
-        back to what it saw; None where that would have to cut something off."""
+        back to what it saw, negative where something is to be cut off first; None for a window that
+        moves further."""
         before = [s - 1 - pad for s, pad in zip(self.spans, self.begins, strict=True)]
         after = [s - 1 - pad for s, pad in zip(self.spans, self.ends, strict=True)]
-        pads = (*before, *after)
-        return pads if self.steps_by_one and min(pads) >= 0 else None
+        return (*before, *after) if self.steps_by_one else None
 
 
 def window_of(node: ir.Node, kernel: Sequence[int], seen: ir.Value) -> Window | None:

@@ -26,7 +26,7 @@ _MOST_EXACT = 2**24
 def _max_pool(at: Call) -> Term:
     """``dy`` scattered to where the maxima were found.
 
-    Asked for Indices, onnxruntime's CPU leaves its fast kernels.
+    Asked for Indices, onnxruntime's CPU leaves its fast kernels: see ``_first_maxima``.
     """
     window, sizes = _window(at.node), all_known(at.x.value)
     dy = at.dy
@@ -75,6 +75,7 @@ def _first_maxima(at: Call, window: Window, sizes: tuple[int, ...]) -> Term:
     Smaller windows that begin where the window begins tell: its row is the first r such that rows
     up to r hold the maximum, its column the first c such that columns up to c of those rows do.
     """
+    # SqueezeNet's three (batch of 4), ms with Indices / so: 91 / 61 by one thread, 56 / 45 by two
     rank = len(sizes)
     lines = (1,) * (2 - rank)
     tall, wide = lines + window.kernel
@@ -197,7 +198,7 @@ def _spread_sum(at: Call, dy: Term, window: Window, factor: float = 1.0) -> Term
     """
     kernel, strides, sizes = list(window.kernel), list(window.strides), all_known(at.x.value)
     pads = window.pads_to_return()
-    if pads is not None and not window.dilated:
+    if pads is not None and min(pads) >= 0 and not window.dilated:
         scale = factor * math.prod(kernel)
         scaled = dy if math.isclose(scale, 1.0) else dy * scale
         return scaled.op("AveragePool", kernel_shape=kernel, pads=list(pads), count_include_pad=1)
