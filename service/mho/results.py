@@ -21,7 +21,7 @@ class Completeness:
     total: the sum of the scores, so that the signed gap is ``total - difference``.
     floor: what |difference| is not taken to be smaller than.
     gap: the sum over the eighths of the path of the absolute gap in each, over
-        ``max(|difference|, floor)``; gaps of opposite sign cannot hide one another beyond an eighth.
+        ``max(|difference|, floor)``; gaps of opposite sign can't hide one another beyond an eighth.
     """
 
     layers: tuple[str, ...]

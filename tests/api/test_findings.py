@@ -60,6 +60,9 @@ def test_scores_are_streamed_array_by_array(server: Running, done: str) -> None:
     error = by_key["block/relu/std_error"]
     assert (error.role, error.subject) == (results_pb2.ARRAY_ROLE_STD_ERROR, "block/relu")
     np.testing.assert_array_equal(error.array, toy_entry.STD_ERROR["block/relu"])
+    laid = by_key["maps/fc"]
+    assert (laid.role, laid.subject) == (results_pb2.ARRAY_ROLE_MAP, "fc")
+    np.testing.assert_array_equal(laid.array, toy_entry.MAPS["fc"])
     curve = by_key["curves/top"]
     assert (curve.role, curve.subject, curve.array.shape) == (
         results_pb2.ARRAY_ROLE_CURVE,

@@ -35,6 +35,7 @@ SCORES = {
     "fc": np.array([[1.0, 0.0], [3.0, -1.0]]),
 }
 STD_ERROR = {"block/relu": np.array([0.1, 0.2, 0.3])}
+MAPS = {"fc": np.arange(8.0).reshape(2, 2, 2)}
 CURVES = {"removed": np.arange(4.0), "top": np.ones((2, 4))}
 
 
@@ -106,6 +107,7 @@ class Run:
         arrays = {
             **SCORES,
             "block/relu/std_error": STD_ERROR["block/relu"],
+            "maps/fc": MAPS["fc"],
             "curves/removed": CURVES["removed"],
             "curves/top": CURVES["top"],
         }

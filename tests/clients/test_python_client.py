@@ -243,6 +243,7 @@ def test_a_job_gives_its_result(client: Client, model: Model, data: Dataset) -> 
     np.testing.assert_array_equal(result.scores["fc"], toy_entry.SCORES["fc"])
     np.testing.assert_array_equal(result.std_error["block/relu"], toy_entry.STD_ERROR["block/relu"])
     assert set(result.curves) == {"removed", "top"}
+    assert set(result.maps) == {"fc"}
     assert result.completeness_gap == pytest.approx(0.004)
     assert result.summary["seed"] == 2**63 - 1
     assert result.summary["options"] == {"layers": ["steps=3"], "tolerance": 0.05, "target": "7"}
