@@ -1,14 +1,16 @@
 """The gradient graph beside torch and Captum, on the same weights and photographs, in one run.
 
-    python benchmarks/gradients.py [--threads 2] [--repeats 5] [--photographs 2]
+    python benchmarks/gradients.py [--threads 2] [--repeats 5] [--photographs 1] [--all]
 
 Backward: time of forward and backward (gradients with respect to all convolutions, from one logit)
 over time of the forward pass alone, for the gradient graph in onnxruntime and for torch eager.
 
 Conductance: CPU seconds, peak memory and completeness gap of mho for all convolutions of SqueezeNet
 in one pass, and for one, against Captum's LayerConductance, one layer after the other; Captum's
-steps are doubled until its own gap is within the same tolerance, layer by layer. Every measurement
-of conductance is a process of its own, so that peak memory means something.
+steps are doubled until its own gap is within the same tolerance, layer by layer. Captum is run on
+every fourth cut of the graph, and its cost for all convolutions is told from these; ``--all`` runs
+it on all of them, for half an hour a photograph. Every measurement of conductance is a process of
+its own, so that peak memory means something.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ SQUEEZENET = SHARED / "squeezenet1.0.onnx"
 TOLERANCE = 0.01
 ONE_LAYER = "fire5/concat"
 _BATCH = 8
-_MOST_STEPS = 3200
+_FIRST_STEPS, _MOST_STEPS = 50, 1600
 
 
 def main() -> None:
@@ -54,7 +56,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="the gradient graph beside torch and Captum")
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--repeats", type=int, default=5)
-    arguments.add_argument("--photographs", type=int, default=2)
+    arguments.add_argument("--photographs", type=int, default=1)
+    arguments.add_argument("--all", action="store_true")
     arguments.add_argument("--child", default="", help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.child:
@@ -64,7 +67,7 @@ def main() -> None:
     backward(given.threads, given.repeats)
     if SQUEEZENET.exists():
         print()
-        conductance(given.threads, given.photographs)
+        conductance(given.threads, given.photographs, every=1 if given.all else 4)
 
 
 # forward and backward
@@ -175,7 +178,7 @@ def _torch_sides(
 # conductance
 
 
-def conductance(threads: int, photographs: int) -> None:
+def conductance(threads: int, photographs: int, every: int) -> None:
     """The second table."""
     table(
         [
@@ -190,7 +193,7 @@ def conductance(threads: int, photographs: int) -> None:
     )
     layers = [n.outputs[0].name or "" for n in load(SQUEEZENET).graph if n.op_type == "Conv"]
     for what, names in ((f"{len(layers)} convolutions", layers), (ONE_LAYER, [ONE_LAYER])):
-        asked = {"layers": names, "threads": threads, "photographs": photographs}
+        asked = {"layers": names, "threads": threads, "photographs": photographs, "every": every}
         found = {who: _measured({**asked, "who": who}) for who in ("mho", "captum")}
         for who, entry in found.items():
             gap = np.array(entry["gap"])
@@ -282,19 +285,16 @@ def _captum(asked: dict[str, Any]) -> dict[str, Any]:
         columns = torch.arange(len(end))
         change = (twin(end)[columns, target] - twin(start)[0, target]).numpy()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cuts = list(dict.fromkeys(_cut_of(layer) for layer in asked["layers"]))
+    tried = cuts[:: asked["every"]]
     cpu, steps_taken, gaps = 0.0, [], []
-    parallel = {layer: _cut_of(layer) for layer in asked["layers"]}
-    done: dict[tuple[str, ...], None] = {}
-    for layer in asked["layers"]:
-        if parallel[layer] in done:
-            continue
-        done[parallel[layer]] = None
-        steps = 50
+    for cut in tried:
+        steps = _FIRST_STEPS
         while True:
             before = time.process_time()
             total = np.zeros(len(end))
-            for member in parallel[layer]:
-                method = LayerConductance(twin, twin.layer(member))
+            for layer in cut:
+                method = LayerConductance(twin, twin.layer(layer))
                 for i in range(len(end)):
                     scores = method.attribute(
                         end[i : i + 1],
@@ -312,8 +312,9 @@ def _captum(asked: dict[str, Any]) -> dict[str, Any]:
         cpu += taken  # of the number of steps that was enough, as if it had been known
         steps_taken.append(steps)
         gaps += gap.tolist()
+    share = sum(len(cut) for cut in cuts) / sum(len(cut) for cut in tried)
     points = f"{min(steps_taken)} to {max(steps_taken)} for each layer"
-    return {"cpu": cpu, "memory": memory, "points": points, "gap": gaps}
+    return {"cpu": cpu * share, "memory": memory, "points": points, "gap": gaps}
 
 
 def _cut_of(layer: str) -> tuple[str, ...]:

@@ -159,9 +159,10 @@ def repeated(session: Session, feeds: Feeds, count: int, rows: int) -> Callable[
 def evaluator(method: str, case: Case, layers: list[str], samples: int, settings: Settings) -> Any:
     """What ``method`` asks, bound to ``layers`` of the model as a run binds it."""
     with _files(case, samples) as (inputs, labels):
-        asked = Task(
-            method, {"layers": layers}, case.model, Source(inputs, labels), cost_accepted=True
-        )
+        options: dict[str, Any] = {"layers": layers}
+        if method == "conductance":
+            options["engine"] = "finite_difference"
+        asked = Task(method, options, case.model, Source(inputs, labels), cost_accepted=True)
         return open_run(asked, settings).evaluator
 
 
