@@ -27,7 +27,7 @@ from graph.slopes import differentiated, gradient_output, run_single, seed_input
 from mho.graph import units
 from mho.graph.backward import obstacles
 from mho.graph.emit import tensor_named
-from mho.graph.flow import is_float
+from mho.graph.flow import each_read, is_float
 from mho.graph.model import Model
 from mho.graph.target import SCORES, TARGET, TARGET_SCORE, scored, targeted
 
@@ -145,12 +145,20 @@ def distance(found: np.ndarray, exact: np.ndarray) -> float:
 @dataclass
 class Comparison:
     """errors: tensor -> relative l2 of its gradient. unmatched: layers that torch has no tensor
-    for. flips: choices of ReLUs and pools that were made otherwise than in float64.
+    for. flips: choices of ReLUs and pools that were made otherwise than in float64; above: the
+    tensors from which the target is reached through one of these.
     """
 
     errors: dict[str, float] = field(default_factory=dict)
     unmatched: list[str] = field(default_factory=list)
     flips: int = 0
+    above: set[str] = field(default_factory=set)
+
+    def count(self, model: Model, node: ir.Node, flips: int) -> None:
+        """Note the ``flips`` of ``node``."""
+        self.flips += flips
+        if flips:
+            self.above |= _above(model, node)
 
     @property
     def worst(self) -> float:
@@ -195,8 +203,17 @@ def compared(
             result.unmatched.append(name)
     for node, tensor in bent:
         for value, _ in exact.at(found[tensor], reshaped=True)[:1]:
-            result.flips += flips(node, found[tensor], value)
+            result.count(asked, node, flips(node, found[tensor], value))
     return result
+
+
+def _above(model: Model, node: ir.Node) -> set[str]:
+    """All tensors that ``node`` depends on."""
+    needed = set(node.inputs)
+    for earlier in reversed(list(model.graph)):
+        if needed.intersection(earlier.outputs):
+            needed.update(each_read(earlier))
+    return {value.name or "" for value in needed if value is not None}
 
 
 def _first(node: ir.Node) -> str:

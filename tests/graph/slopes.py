@@ -225,3 +225,39 @@ def everywhere(
         direction[place] = 1.0
         slope[place] = along(run, feeds, seeds, {name: direction})
     return slope
+
+
+def without_shapes(model: Model) -> Model:
+    """Nothing is known of the shapes, not even the rank."""
+    return _reshaped(model, lambda _shape: None)
+
+
+def without_dims(model: Model) -> Model:
+    """Ranks are known, and no dimension."""
+    return _reshaped(model, lambda shape: ir.Shape([None] * len(shape)))
+
+
+def with_names(model: Model) -> Model:
+    """Each dimension of each tensor has a name of its own, so that none is known to equal
+    another."""
+    counter = iter(range(10**6))
+    return _reshaped(model, lambda shape: ir.Shape([f"d{next(counter)}" for _ in shape]))
+
+
+def _reshaped(model: Model, change: Callable[[ir.Shape], ir.Shape | None]) -> Model:
+    def rewrite(copy: ir.Model) -> None:
+        values = [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]
+        for value in values:
+            if value.shape is not None:
+                value.shape = change(value.shape)
+
+    return model.rewritten(rewrite)
+
+
+KNOWN: dict[str, Callable[[Model], Model]] = {
+    "all shapes": lambda model: model,
+    "no dimensions": without_dims,
+    "unrelated names": with_names,
+    "no ranks": without_shapes,
+}
+"""How much of the shapes the driver may see."""

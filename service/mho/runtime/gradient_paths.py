@@ -156,6 +156,7 @@ class GradientPaths:
             np.zeros(count),
             np.zeros(count),
         )
+        summed = self._summed(group)
         for part, rows, outputs in self._run(intervals, totals=False, middle=middle):
             values = outputs[TARGET_SCORE].astype(np.float64).reshape(-1)
             check_scores(values, rows.path, rows.alpha, self._lines, self._problem)
@@ -163,7 +164,10 @@ class GradientPaths:
             for name, scores in found.scores.items():
                 scores[part] = outputs[units_output(name)]
             for name, flow in found.flows.items():
-                flow[part] = outputs[flow_output(name)]
+                known = name in summed
+                flow[part] = (
+                    found.scores[name][part].sum(axis=1) if known else outputs[flow_output(name)]
+                )
         return found
 
     def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
@@ -235,15 +239,23 @@ class GradientPaths:
         """The tensors whose flow is needed."""
         return tuple(dict.fromkeys(n for entry in group.cuts for n in self._carriers[entry]))
 
+    def _summed(self, group: PathGroup) -> frozenset[str]:
+        """The layers whose flow is the sum of their units' scores."""
+        if self._neurons or self._integrand is not Integrand.CONDUCTANCE:
+            return frozenset()
+        return frozenset(layer.name for layer in group.layers)
+
     def _batches(self, *, totals: bool) -> Batches:
         """What runs the graph of the first group: of its intervals, or of their totals."""
         if totals not in self._running:
             group = self._groups[0]
+            summed = self._summed(group)
+            flows = [name for name in self._steering(group) if name not in summed]
             graph = path_sums(
                 self._lines.model,
                 self._integrand,
                 units=() if self._neurons else group.layers,
-                flows=() if totals else self._steering(group),
+                flows=() if totals else tuple(flows),
                 neurons=group.layers if totals else (),
             )
             # a batch of adjacent intervals has one row more than intervals
