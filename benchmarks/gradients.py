@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -222,8 +221,15 @@ def _measured(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _child(asked: dict[str, Any]) -> dict[str, Any]:
     found = (_mho if asked["who"] == "mho" else _captum)(asked)
-    found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - found["memory"]
+    found["memory"] = _memory("VmHWM") - found["memory"]
     return found
+
+
+def _memory(kind: str) -> float:
+    """MiB that this process holds (``VmRSS``), or held at most (``VmHWM``); Linux alone tells."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(kind))
+    return int(line.split()[1]) / 1024
 
 
 def _photographs(count: int, folder: Path) -> None:
@@ -254,7 +260,7 @@ def _opened(asked: dict[str, Any], folder: Path) -> Any:
 def _mho(asked: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         run = _opened(asked, Path(name))
-    before, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before, memory = time.process_time(), _memory("VmRSS")
     while not run.done:
         run.step()
     spent = time.process_time() - before
@@ -277,14 +283,14 @@ def _captum(asked: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         run = _opened({**asked, "layers": [ONE_LAYER]}, Path(name))
         lines = run.evaluator._lines
-    end = torch.from_numpy(lines.end["data"])
-    start = torch.from_numpy(lines.start["data"])
+    end = torch.from_numpy(np.array(lines.end["data"]))
+    start = torch.from_numpy(np.array(lines.start["data"]))
     target = torch.from_numpy(lines.fixed[TARGET])
     twin = Twin(load(SQUEEZENET), "logits")
     with torch.no_grad():
         columns = torch.arange(len(end))
         change = (twin(end)[columns, target] - twin(start)[0, target]).numpy()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = _memory("VmRSS")
     cuts = list(dict.fromkeys(_cut_of(layer) for layer in asked["layers"]))
     tried = cuts[:: asked["every"]]
     cpu, steps_taken, gaps = 0.0, [], []

@@ -25,6 +25,9 @@ _NARROWEST = 2.0**-12
 """An interval of this width is not split any more; float32 has no room for finer steps."""
 _FLOOR_SHARE = 0.1
 _FLOOR_LEAST = 1e-6
+_NOISE = 2.0**-13
+"""A change of F by this share of F is a thousand times what float32 rounds away; below it a gap of
+one percent would be rounding."""
 _AIM = 0.9
 """Splitting aims a little below the tolerance, so that the last round is not missed by a hair."""
 _MOST_PARTS = 8
@@ -112,10 +115,9 @@ def advanced(state: Integration, evaluator: PathEvaluator, tolerance: float) -> 
     in hand are split, settled or added up. ``tolerance`` is relative, as ``gap`` is."""
     before = evaluator.spent
     moved = _moved(state, evaluator, tolerance)
-    spent = {
-        kind: np.asarray(state.spent.get(kind, 0) + count - before.get(kind, 0))
-        for kind, count in evaluator.spent.items()
-    }
+    spent = dict(state.spent)
+    for kind, count in evaluator.spent.items():
+        spent[kind] = np.asarray(spent.get(kind, 0) + count - before.get(kind, 0))
     return replace(moved, spent=spent)
 
 
@@ -196,7 +198,9 @@ def _splits(pieces: Pieces, tolerance: float) -> IntArray:
         difference, floor = _change(pieces, here)
         allowed = tolerance * max(abs(difference), floor)
         eighth = _eighths(pieces, here)
-        for own, sums in zip(pieces.gap[here].T, _sums_of_eighths(pieces, here).T, strict=True):
+        # what is too narrow to be split, such as a jump, keeps its gap: no others are split for it
+        sums_of_cuts = _sums_of_eighths(pieces, here[wide[here]]).T
+        for own, sums in zip(pieces.gap[here].T, sums_of_cuts, strict=True):
             size = np.abs(sums)
             if size.sum() <= allowed:
                 continue
@@ -328,11 +332,12 @@ def _added(
 
 def _change(pieces: Pieces, here: IntArray) -> tuple[float, float]:
     """F at the end less F at the start of one path, and what its size is not taken to be below: a
-    tenth of F's range on the path."""
+    tenth of F's range on the path, and as much of F itself as float32 leaves uncertain."""
     values = np.concatenate([pieces.f_lower[here], pieces.f_upper[here]])
     spread = float(values.max() - values.min())
     difference = float(pieces.f_upper[here[-1]] - pieces.f_lower[here[0]])
-    return difference, max(_FLOOR_SHARE * spread, _FLOOR_LEAST)
+    noise = _NOISE * float(np.abs(values).max())
+    return difference, max(_FLOOR_SHARE * spread, noise, _FLOOR_LEAST)
 
 
 def _kept(pieces: Pieces, rest: IntArray) -> Pieces:

@@ -44,9 +44,12 @@ def resolved(model: Model, layer: Layer, path_input: str) -> Model:
         forward = list(graph)
         score = Term(emit, target)
         seed = score.number(1.0).expand(score.op("Shape"))
-        slope = gradients(graph, emit, {target: seed}, [value])[value]
+        slope = gradients(graph, emit, {target: seed}, [value]).get(
+            value, Term(emit, value).zeros()
+        )
         kept = slope * chosen.reshape([-1, *broadcast_shape(layer)[1:]]).cast(slope)
-        found = gradients(graph, emit, {value: kept}, [start], among=forward)[start]
+        back = gradients(graph, emit, {value: kept}, [start], among=forward)
+        found = back.get(start, Term(emit, start).zeros())
         scaled = found * weight.cast(found).reshape([-1, *[1] * (len(dims(start) or ()) - 1)])
         total = scaled.sum([0], keepdims=False)
         if total.dtype != ir.DataType.FLOAT:

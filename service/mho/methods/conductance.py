@@ -87,9 +87,25 @@ class Conductance(PathMethod):
         resolved: dict[str, JSON] = {
             layer: _account(units, scores[layer], totals[layer]) for layer, units in chosen.items()
         }
+        notes = [*result.notes]
+        for layer, rows in resolved.items():
+            assert isinstance(rows, list)
+            size = float(np.abs(totals[layer]).sum(axis=1).mean())
+            open_units = [
+                row["unit"]
+                for row in rows
+                if abs(row["resolved"] - row["conductance"]) > 2 * self.tolerance * max(size, 1e-12)
+            ]
+            if open_units:
+                notes.append(
+                    f"{layer}: what the elements of the input have through the units "
+                    f"{', '.join(map(str, open_units))} does not add up to their conductance "
+                    "within the tolerance; report.resolved has both"
+                )
         return replace(
             result,
             scores=scores,
+            notes=notes,
             maps={
                 layer: over_positions(values, axis, units=True)
                 for axis in evaluator.input_axes.values()

@@ -138,18 +138,20 @@ def _with_positions(method: PointMethod, problem: Problem) -> tuple[Layer, ...]:
     """The layers that have positions; the last that does not hold the answers, where none was asked
     for. InvalidOption where there is none."""
     found = tuple(layer for layer in problem.layers if len(layer.shape) > 2)
+    for layer in problem.layers:
+        if layer.name in method.named_layers and layer not in found:
+            raise InvalidOption(
+                f"{method.name} draws a map, but layer '{layer.name}' has no positions; choose a "
+                "convolutional layer or one of tokens with --layers",
+                subject="layers",
+            )
     if not method.named_layers:
         last = units.last_with_positions(problem.model, found)
         found = () if last is None else (last,)
     if not found:
         raise InvalidOption(
-            f"{method.name} draws a map, but "
-            + (
-                f"layer '{problem.layers[0].name}' has no positions"
-                if method.named_layers
-                else "the model has no layer with positions before the one that holds the answers"
-            )
-            + "; choose a convolutional layer or one of tokens with --layers",
+            f"{method.name} draws a map, but the model has no layer with positions before the one "
+            "that holds the answers; choose a convolutional layer or one of tokens with --layers",
             subject="layers",
         )
     return found

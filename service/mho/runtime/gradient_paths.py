@@ -141,7 +141,7 @@ class GradientPaths:
         if len(bad):  # a root or a logarithm has no slope at its end; in the middle it has one
             part = Intervals(intervals.path[bad], intervals.lower[bad], intervals.upper[bad])
             found.put(bad, self._sums(made, part, middle=True))
-            _check_finite(found.scores or found.flows)
+            _check_finite({**found.flows, **found.scores})
         through = [
             np.sum([found.flows[name] for name in self._carriers[entry]], axis=0)
             for entry in made.cuts
@@ -200,8 +200,11 @@ class GradientPaths:
         model, start = self._lines.model, tuple(self._lines.end)
         layers = {layer.name: layer for layer in self._problem.layers}
         active = flowing(self._lines, layers)
+        moved = active
+        if self._integrand is Integrand.INFLUENCE:  # F may answer to what the path does not move
+            active = list(layers)
         cuts = []
-        for names in cuts_among(model, start, active, TARGET_SCORE):
+        for names in cuts_among(model, start, moved, TARGET_SCORE):
             cuts.append(Cut(names, complete=True))
             self._carriers[cuts[-1]] = names
         covered = {name for entry in cuts for name in entry.layers}

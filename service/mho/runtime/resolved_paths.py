@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mho.errors import InvalidOption
+from mho.errors import InvalidData, InvalidOption
 from mho.evaluation import Integrand, Intervals, IntervalSums, Layer, PathGroup
 from mho.graph.resolved import CHOSEN, RESOLVED, WEIGHT, resolved
 from mho.path_method import unit_totals
@@ -16,17 +16,27 @@ from mho.runtime.lines import Lines
 from mho.runtime.problem import Problem
 from mho.types import Array, FloatArray, IntArray
 
+_MOST_PARTS = 64
+"""An interval is not halved further."""
+
 
 class ResolvedPaths:
     """A ``PathEvaluator`` whose scores are ``(units, *path input)`` for the chosen units of each
     layer. ``unit_totals(layer)``, ``(units,)``, are their conductances by Eq. 3 on the same
     intervals.
 
-    ``units``: layer name -> indices. The path must run on one tensor.
+    ``units``: layer name -> indices. The path must run on one tensor. The intervals at which the
+    flow closes may be too coarse for what happens below the layer, so they are halved until the
+    elements of a unit add up to its conductance within ``tolerance``, relative to all the units of
+    the layer.
     """
 
     def __init__(
-        self, problem: Problem, lines: Lines, units: Mapping[str, tuple[int, ...]]
+        self,
+        problem: Problem,
+        lines: Lines,
+        units: Mapping[str, tuple[int, ...]],
+        tolerance: float,
     ) -> None:
         if len(lines.end) != 1:
             raise InvalidOption(
@@ -38,6 +48,7 @@ class ResolvedPaths:
         self._problem = problem
         self._lines = lines
         self._units = units
+        self._tolerance = tolerance
         self._flow = GradientPaths(problem, lines, Integrand.CONDUCTANCE, neurons=False)
         self._running: dict[str, Batches] = {}
         self._rows = 0
@@ -81,18 +92,46 @@ class ResolvedPaths:
     def integrals(self, group: int, intervals: Intervals) -> Mapping[str, FloatArray]:
         made = self._flow.groups[group]
         direct = self._flow.interval_sums(group, intervals).scores
-        path, alpha, weight = _weighted(intervals)
+        path = intervals.path[:1]
         (step,) = (self._end(path) - self._start(path)).astype(np.float64)
         sums: dict[str, FloatArray] = {}
         for layer in made.layers:
             units = list(self._units[layer.name])
-            sums[unit_totals(layer.name)] = direct[layer.name].sum(axis=0)[units]
+            totals = direct[layer.name].sum(axis=0)
+            sums[unit_totals(layer.name)] = totals[units]
             if not made.cuts:
                 sums[layer.name] = np.zeros((len(units), *step.shape))
                 continue
-            slopes = [self._slope(layer, unit, path, alpha, weight) for unit in units]
-            sums[layer.name] = np.stack(slopes) * step
+            allowed = self._tolerance * float(np.abs(totals).sum())
+            sums[layer.name] = np.stack(
+                [self._unit(layer, unit, intervals, step, totals[unit], allowed) for unit in units]
+            )
         return sums
+
+    def _unit(
+        self,
+        layer: Layer,
+        unit: int,
+        intervals: Intervals,
+        step: FloatArray,
+        total: float,
+        allowed: float,
+    ) -> FloatArray:
+        """The unit's share of each element, on ever finer parts of ``intervals``."""
+        parts = 1
+        while True:
+            found = self._slope(layer, unit, *_weighted(intervals, parts, middle=False)) * step
+            if not np.isfinite(found).all():  # a slope that does not exist at an end
+                found = self._slope(layer, unit, *_weighted(intervals, parts, middle=True)) * step
+            if not np.isfinite(found).all():
+                raise InvalidData(
+                    f"the gradient between unit {unit} of layer '{layer.name}' and the input is "
+                    "not finite somewhere on the path; choose another --baseline",
+                    subject=layer.name,
+                )
+            if abs(float(found.sum()) - total) <= allowed or parts == _MOST_PARTS:
+                return found
+            parts *= 2
 
     def _slope(
         self, layer: Layer, unit: int, path: IntArray, alpha: FloatArray, weight: FloatArray
@@ -120,11 +159,21 @@ class ResolvedPaths:
         return self._lines.end[self._input][self._lines.input_of_path[path[:1]]]
 
 
-def _weighted(intervals: Intervals) -> tuple[IntArray, FloatArray, FloatArray]:
-    """The distinct points of intervals of one path, and their weights in the trapezoid rule."""
-    ends = np.concatenate([intervals.lower, intervals.upper])
-    alpha, place = np.unique(ends, return_inverse=True)
-    half = np.tile((intervals.upper - intervals.lower) / 2, 2)
+def _weighted(
+    intervals: Intervals, parts: int, *, middle: bool
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """The distinct points of ``parts`` of each interval of one path, and their weights in the
+    trapezoid rule, or in the mid-point rule."""
+    share = np.arange(parts) / parts
+    width = np.repeat((intervals.upper - intervals.lower) / parts, parts)
+    lower = (
+        intervals.lower[:, None] + (intervals.upper - intervals.lower)[:, None] * share
+    ).reshape(-1)
+    if middle:
+        points, weights = lower + width / 2, width
+    else:
+        points, weights = np.concatenate([lower, lower + width]), np.tile(width / 2, 2)
+    alpha, place = np.unique(np.round(points, 15), return_inverse=True)
     weight = np.zeros(len(alpha))
-    np.add.at(weight, place.reshape(-1), half)
+    np.add.at(weight, place.reshape(-1), weights)
     return np.full(len(alpha), intervals.path[0], dtype=np.int64), alpha, weight

@@ -12,7 +12,7 @@ import numpy as np
 from mho.errors import InvalidOption, ResourceExhausted, UnknownLayer, Unsupported
 from mho.evaluation import Integrand, Layer, Line, PathEvaluator
 from mho.graph import path_input, units
-from mho.graph.cut import cut, separates, tail
+from mho.graph.cut import Tail, cut, separates, tail
 from mho.graph.flow import named_values
 from mho.graph.model import Model
 from mho.graph.target import TARGET, TARGET_SCORE, targeted
@@ -132,7 +132,7 @@ def _shared(
     found: GradientPaths | ResolvedPaths
     if method.chosen_units:
         _check_units(method.chosen_units, problem)
-        found = ResolvedPaths(problem, lines, method.chosen_units)
+        found = ResolvedPaths(problem, lines, method.chosen_units, method.tolerance)
     else:
         found = GradientPaths(problem, lines, method.integrand, neurons=neurons)
     engine = choose(method.engine, lines.model, TARGET_SCORE, found.tensors, single=problem.single)
@@ -143,6 +143,14 @@ def _shared(
 
 
 def _check_units(chosen: Mapping[str, tuple[int, ...]], problem: Problem) -> None:
+    names = {layer.name for layer in problem.layers}
+    for name in chosen:
+        if name not in names:
+            raise InvalidOption(
+                f"units names the layer '{name}', which the model does not have by that name; "
+                "give its name in full, as mho layers shows it",
+                subject="units",
+            )
     for layer in problem.layers:
         for unit in chosen[layer.name]:
             if unit >= layer.units:
@@ -184,11 +192,7 @@ def _own(
 def _line_of(layer: Layer, problem: Problem, lines: Lines) -> Lines:
     """From the layer at each path's start to the layer at its end; what passes beside it stays as
     it is at the end."""
-    found = tail(lines.model, layer.name, TARGET_SCORE, tuple(lines.end))
-    if found is None:
-        raise Unsupported(f"the target does not depend on layer '{layer.name}'")
-    given = [name for name in (*found.beside, *found.fixed) if name in lines.fixed]
-    reads = [layer.name, *(n for n in (*found.beside, *found.fixed) if n not in given)]
+    found, given, reads = _tail_of(layer, problem, lines)
     inputs = np.arange(len(problem.data), dtype=np.int64)
     paths = np.arange(len(lines.input_of_path), dtype=np.int64)
     first_path = np.array([int(np.argmax(lines.input_of_path == i)) for i in inputs])
@@ -202,6 +206,40 @@ def _line_of(layer: Layer, problem: Problem, lines: Lines) -> Lines:
         start_of_path=paths,
         input_of_path=lines.input_of_path,
     )
+
+
+def _tail_of(layer: Layer, problem: Problem, lines: Lines) -> tuple[Tail, list[str], list[str]]:
+    """What is behind the layer; what of it is fed, and what is to be computed, the layer included.
+
+    All that is read has the batch in front: where the shapes leave it open, a run tells, and the
+    tail is cut elsewhere.
+    """
+    unbatched: set[str] = set()
+    while True:
+        found = tail(lines.model, layer.name, TARGET_SCORE, tuple(lines.end), unbatched=unbatched)
+        if found is None:
+            raise Unsupported(f"the target does not depend on layer '{layer.name}'")
+        beside = (*found.beside, *found.fixed)
+        given = [name for name in beside if name in lines.fixed]
+        reads = [layer.name, *(name for name in beside if name not in given)]
+        computed = [name for name in reads if name not in lines.end]
+        if not computed:
+            return found, given, reads
+        session = problem.sessions.get(cut(lines.model, tuple(lines.end), computed))
+        counts = (1,) if problem.single else (1, 2)
+        wrong: set[str] = set()
+        for count in counts:
+            made = session.run(lines.at(np.zeros(count, dtype=np.int64), np.ones(count)))
+            wrong |= {n for n in computed if np.ndim(made[n]) == 0 or len(made[n]) != count}
+        if not wrong:
+            return found, given, reads
+        if layer.name in wrong or wrong <= unbatched:
+            raise Unsupported(
+                f"layer '{layer.name}' has not one row for every input; its first dimension must "
+                "be the batch",
+                subject=layer.name,
+            )
+        unbatched |= wrong
 
 
 def _tensors(
