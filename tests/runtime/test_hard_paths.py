@@ -1,4 +1,4 @@
-"""Paths on which a slope does not exist, nothing moves, F jumps, or changes less than float32 sees."""
+"""Paths on which a slope does not exist, nothing moves, F jumps, or float32 sees no change."""
 
 from __future__ import annotations
 
