@@ -117,8 +117,8 @@ def over_positions(values: FloatArray, axis: int, *, units: bool = False) -> Flo
 
 
 def unit_totals(layer: str) -> str:
-    """Under what name an evaluator gives the conductance of units that are resolved to the input:
-    no score of a layer, but what the scores of each unit should add up to."""
+    """Under what name an evaluator that resolves units to the input gives the conductance of all
+    units of the layer: no scores of it, but what those of each unit should add up to."""
     return f"unit totals\x1f{layer}"
 
 

@@ -85,7 +85,8 @@ class Conductance(PathMethod):
         totals = {layer: state.totals[name] for layer, name in names.items()}
         scores = {layer: result.scores[layer] for layer in chosen}
         resolved: dict[str, JSON] = {
-            layer: _account(units, scores[layer], totals[layer]) for layer, units in chosen.items()
+            layer: _account(units, scores[layer], totals[layer][:, list(units)])
+            for layer, units in chosen.items()
         }
         notes = [*result.notes]
         for layer, rows in resolved.items():

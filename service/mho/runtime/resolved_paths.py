@@ -22,8 +22,8 @@ _MOST_PARTS = 64
 
 class ResolvedPaths:
     """A ``PathEvaluator`` whose scores are ``(units, *path input)`` for the chosen units of each
-    layer. ``unit_totals(layer)``, ``(units,)``, are their conductances by Eq. 3 on the same
-    intervals.
+    layer. ``unit_totals(layer)``, ``(units,)``, are the conductances by Eq. 3 of all its units on
+    the same intervals.
 
     ``units``: layer name -> indices. The path must run on one tensor. The intervals at which the
     flow closes may be too coarse for what happens below the layer, so they are halved until the
@@ -98,7 +98,7 @@ class ResolvedPaths:
         for layer in made.layers:
             units = list(self._units[layer.name])
             totals = direct[layer.name].sum(axis=0)
-            sums[unit_totals(layer.name)] = totals[units]
+            sums[unit_totals(layer.name)] = totals
             if not made.cuts:
                 sums[layer.name] = np.zeros((len(units), *step.shape))
                 continue
