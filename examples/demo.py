@@ -102,7 +102,6 @@ def investigate(client: Client, folder: Path, sets: dict[str, draw.Drawing], out
         data["explained"],
         layers=FILTERS[:1],
         target=str(draw.MARKED_CLASS),
-        tolerance=0.05,
     )
     flow = finished(conductance, "conductance", out / "conductance")
     CONSOLE.print(
