@@ -197,3 +197,20 @@ def test_the_real_text_model() -> None:
     found = find(load(path), "logits")
     assert found.embedded
     assert found.tensors[0].shape == ("N", 64, 50)
+
+
+def test_the_normalisation_of_the_embedding_comes_before(tmp_path: Path) -> None:
+    """It does not see the length of a vector: a straight line from zero would be a jump."""
+    weights = {"table": TABLE, "scale": np.ones(4, F), "w": np.ones((4, 2), F)}
+    body = "e = Gather(table, ids)  n = LayerNormalization(e, scale)  m = MatMul(n, w)  {}"
+    alone = model_of(
+        body.format("y = Relu(m)"), "(int64[N,3] ids) => (float[N,3,2] y)", tmp_path, **weights
+    )
+    assert chosen(alone) == ["n"]
+    beside = model_of(
+        "e = Gather(table, ids)  n = LayerNormalization(e, scale)  s = Add(n, e)  y = MatMul(s, w)",
+        "(int64[N,3] ids) => (float[N,3,2] y)",
+        tmp_path,
+        **weights,
+    )
+    assert chosen(beside) == ["e"]

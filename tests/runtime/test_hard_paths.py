@@ -169,3 +169,18 @@ def test_a_layer_without_positions_that_was_named_is_not_dropped() -> None:
     )
     with pytest.raises(InvalidOption, match="layer 'y' has no positions"):
         bound(GradCam(layers=("r", "y")), model, data(normal(5, 3, 2, 6, 6)))
+
+
+def test_a_normalisation_of_zeros_gives_no_absurd_scores() -> None:
+    """Its slope at the baseline is 1/sqrt(epsilon), where F jumps; that is told."""
+    model = net(
+        "n = LayerNormalization<epsilon = 1e-12>(x, scale)  h = MatMul(n, w)  y = MatMul(h, v)",
+        "(float[N,3] x) => (float[N,2] y)",
+        scale=np.ones(3, np.float32),
+        w=W,
+        v=V,
+    )
+    method = Conductance(layers=("h", "x"), target="0", engine="gradient")
+    result = finished(method, bound(method, model, data(X)).evaluator)
+    assert np.abs(result.scores["x"]).max() < 100
+    assert any(note.startswith("x: the tolerance of 0.01 was not reached") for note in result.notes)

@@ -23,6 +23,7 @@ from mho.graph.model import Model
 from mho.types import TensorSpec
 
 _MOST_LISTED = 8
+_LENGTH_BLIND = {"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"}
 _REMEDY = "choose a float tensor between the inputs and the output"
 
 
@@ -44,7 +45,9 @@ def find(model: Model, output: str) -> PathInput:
     """The path input for ``output``: its float graph inputs, or else the embedding of its tokens.
 
     The embedding is the earliest float tensor through which everything differentiable between the
-    looked-up rows and the output passes; what is constant (embeddings of positions) is added first.
+    looked-up rows and the output passes; what is constant (embeddings of positions) is added first,
+    and a normalisation that alone reads it comes before, too: it does not see the length of a
+    vector, so that a straight line from zero would be a jump to its end.
     Dependence through integers, as of an attention mask on tokens, does not count.
 
     UnknownLayer for an unknown output, Unsupported where there is no such tensor.
@@ -73,7 +76,7 @@ def find(model: Model, output: str) -> PathInput:
             "one of them, or a tensor after them, with --path-input",
             subject=output,
         )
-    chosen = _with_constants(waist, _told(graph))
+    chosen = _normalised(_with_constants(waist, _told(graph)))
     if chosen in sources:
         why = f"the output depends on the inputs through {kind} '{chosen.name}'"
     else:
@@ -230,6 +233,16 @@ def _with_constants(value: ir.Value, told: set[ir.Value]) -> ir.Value:
         if not reads_one_of(node, told):
             return value
         value = node.outputs[0]
+
+
+def _normalised(value: ir.Value) -> ir.Value:
+    """``value`` after the normalisation that alone reads it."""
+    consumers = set(value.consumers())
+    if len(consumers) != 1 or value.is_graph_output():
+        return value
+    node = consumers.pop()
+    whole = node.op_type in _LENGTH_BLIND and node.inputs[0] is value
+    return node.outputs[0] if whole and dims(node.outputs[0]) == dims(value) else value
 
 
 def _waist_misses(

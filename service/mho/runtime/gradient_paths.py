@@ -35,6 +35,8 @@ from mho.types import Array, BoolArray, FloatArray, IntArray
 
 _BATCHES_A_STEP = 2
 _NOTHING_A_STEP = 4096
+_ABSURD = 10.0
+"""A flow that is so many times F has been multiplied by a slope where there is none."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ class GradientPaths:
             nothing = {} if self._neurons else self._nothing(made, count)
             return IntervalSums(nothing, np.zeros((count, 0)), still, still)
         found = self._sums(made, intervals, middle=False)
-        bad = np.flatnonzero(~found.finite())
-        if len(bad):  # a root or a logarithm has no slope at its end; in the middle it has one
+        bad = np.flatnonzero(~found.finite() | self._absurd(made, found))
+        if len(bad):  # a root has no slope at its end, a normalisation of zeros any; the middle has
             part = Intervals(intervals.path[bad], intervals.lower[bad], intervals.upper[bad])
             found.put(bad, self._sums(made, part, middle=True))
             _check_finite({**found.flows, **found.scores})
@@ -147,6 +149,16 @@ class GradientPaths:
             for entry in made.cuts
         ]
         return IntervalSums(found.scores, np.stack(through, axis=1), found.f_lower, found.f_upper)
+
+    def _absurd(self, group: PathGroup, found: _Sums) -> BoolArray:
+        """``(intervals,)``: whether more flows than a sum of slopes that mean something could make
+        of F."""
+        size = _ABSURD * (np.maximum(np.abs(found.f_lower), np.abs(found.f_upper)) + 1e-3)
+        through = [
+            np.abs(np.sum([found.flows[name] for name in self._carriers[entry]], axis=0))
+            for entry in group.cuts
+        ]
+        return np.asarray((np.stack(through) > size).any(axis=0))
 
     def _sums(self, group: PathGroup, intervals: Intervals, *, middle: bool) -> _Sums:
         count = len(intervals)
