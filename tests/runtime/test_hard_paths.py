@@ -180,7 +180,12 @@ def test_a_normalisation_of_zeros_gives_no_absurd_scores() -> None:
         w=W,
         v=V,
     )
-    method = Conductance(layers=("h", "x"), target="0", engine="gradient")
-    result = finished(method, bound(method, model, data(X)).evaluator)
-    assert np.abs(result.scores["x"]).max() < 100
-    assert any(note.startswith("x: the tolerance of 0.01 was not reached") for note in result.notes)
+    for granularity in ("channel", "neuron"):
+        method = Conductance(
+            layers=("h", "x"), target="0", engine="gradient", granularity=granularity
+        )
+        result = finished(method, bound(method, model, data(X)).evaluator)
+        assert np.abs(result.scores["x"]).max() < 100
+        assert any(
+            note.startswith("x: the tolerance of 0.01 was not reached") for note in result.notes
+        )

@@ -139,26 +139,21 @@ class GradientPaths:
             nothing = {} if self._neurons else self._nothing(made, count)
             return IntervalSums(nothing, np.zeros((count, 0)), still, still)
         found = self._sums(made, intervals, middle=False)
-        bad = np.flatnonzero(~found.finite() | self._absurd(made, found))
+        flow = self._through(made, found.flows)
+        bad = np.flatnonzero(~found.finite() | _absurd(flow, found.f_lower, found.f_upper))
         if len(bad):  # a root has no slope at its end, a normalisation of zeros any; the middle has
             part = Intervals(intervals.path[bad], intervals.lower[bad], intervals.upper[bad])
             found.put(bad, self._sums(made, part, middle=True))
             _check_finite({**found.flows, **found.scores})
-        through = [
-            np.sum([found.flows[name] for name in self._carriers[entry]], axis=0)
-            for entry in made.cuts
-        ]
-        return IntervalSums(found.scores, np.stack(through, axis=1), found.f_lower, found.f_upper)
+        flow = self._through(made, found.flows)
+        return IntervalSums(found.scores, flow, found.f_lower, found.f_upper)
 
-    def _absurd(self, group: PathGroup, found: _Sums) -> BoolArray:
-        """``(intervals,)``: whether more flows than a sum of slopes that mean something could make
-        of F."""
-        size = _ABSURD * (np.maximum(np.abs(found.f_lower), np.abs(found.f_upper)) + 1e-3)
+    def _through(self, group: PathGroup, flows: Mapping[str, FloatArray]) -> FloatArray:
+        """``(intervals, cuts)``: what flows through each cut, of the flows through tensors."""
         through = [
-            np.abs(np.sum([found.flows[name] for name in self._carriers[entry]], axis=0))
-            for entry in group.cuts
+            np.sum([flows[name] for name in self._carriers[entry]], axis=0) for entry in group.cuts
         ]
-        return np.asarray((np.stack(through) > size).any(axis=0))
+        return np.stack(through, axis=1)
 
     def _sums(self, group: PathGroup, intervals: Intervals, *, middle: bool) -> _Sums:
         count = len(intervals)
@@ -186,21 +181,30 @@ class GradientPaths:
         made = self._groups[group]
         if not made.cuts:
             return {name: values[0] for name, values in self._nothing(made, 1).items()}
-        sums = self._totals(made, intervals, middle=False)
-        if not all(np.isfinite(values).all() for values in sums.values()):
-            sums = self._totals(made, intervals, middle=True)
-            _check_finite(sums)
+        sums: dict[str, FloatArray] = {}
+        for part, rows, outputs in self._run(intervals, totals=True, middle=False):
+            batch = [outputs]
+            if self._misplaced(made, rows, outputs):
+                again = Intervals(
+                    intervals.path[part], intervals.lower[part], intervals.upper[part]
+                )
+                batch = [found for _, _, found in self._run(again, totals=True, middle=True)]
+            for layer in made.layers:
+                name = neurons_output(layer.name)
+                found = np.sum([entry[name].astype(np.float64) for entry in batch], axis=0)
+                sums[layer.name] = sums.get(layer.name, 0.0) + found
+        _check_finite(sums)
         return sums
 
-    def _totals(
-        self, group: PathGroup, intervals: Intervals, *, middle: bool
-    ) -> dict[str, FloatArray]:
-        sums: dict[str, FloatArray] = {}
-        for _, _, outputs in self._run(intervals, totals=True, middle=middle):
-            for layer in group.layers:
-                part = outputs[neurons_output(layer.name)].astype(np.float64)
-                sums[layer.name] = sums[layer.name] + part if layer.name in sums else part
-        return sums
+    def _misplaced(self, group: PathGroup, rows: _Rows, outputs: Mapping[str, Array]) -> bool:
+        """Whether the slopes of a batch of totals are to be taken in the middle, as
+        ``interval_sums`` took them."""
+        flows = {name: outputs[flow_output(name)] for name in self._steering(group)}
+        values = outputs[TARGET_SCORE].astype(np.float64).reshape(-1)
+        flow = self._through(group, flows)
+        scores = (outputs[neurons_output(layer.name)] for layer in group.layers)
+        finite = np.isfinite(flow).all() and all(np.isfinite(found).all() for found in scores)
+        return bool(not finite or _absurd(flow, values[rows.lower], values[rows.upper]).any())
 
     def _grouped(self) -> tuple[PathGroup, ...]:
         """The layers through which something flows, with every cut that can be made of them; then
@@ -270,7 +274,7 @@ class GradientPaths:
                 self._lines.model,
                 self._integrand,
                 units=() if self._neurons else group.layers,
-                flows=() if totals else tuple(flows),
+                flows=flows,
                 neurons=group.layers if totals else (),
             )
             # a batch of adjacent intervals has one row more than intervals
@@ -329,6 +333,13 @@ def _rows(intervals: Intervals, part: slice, *, middle: bool) -> _Rows:
     ends = found.reshape(len(places), -1).astype(np.int64)
     slopes = (ends[2], ends[2]) if middle else (ends[0], ends[1])
     return _Rows(points[0].astype(np.int64), points[1], ends[0], ends[1], *slopes)
+
+
+def _absurd(flow: FloatArray, f_lower: FloatArray, f_upper: FloatArray) -> BoolArray:
+    """``(intervals,)``: whether more flows through a cut than slopes that mean something could make
+    of F."""
+    size = _ABSURD * (np.maximum(np.abs(f_lower), np.abs(f_upper)) + 1e-3)
+    return np.asarray((np.abs(flow) > size[:, None]).any(axis=1))
 
 
 def _check_finite(sums: Mapping[str, FloatArray]) -> None:
