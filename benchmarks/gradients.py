@@ -31,13 +31,12 @@ from cases import ROOT, SHARED, machine, ratios, row, spread, table
 
 from mho.config import Settings
 from mho.data.source import Source
-from mho.graph.backward import gradients
+from mho.graph.backward import slopes
 from mho.graph.cut import pruned
 from mho.graph.emit import Emitter, tensor_named
 from mho.graph.load import load
 from mho.graph.model import Model
 from mho.graph.target import SCORES, TARGET, TARGET_SCORE, scored, targeted
-from mho.graph.term import Term
 from mho.jobs.attribution import open_run
 from mho.jobs.task import Task
 from mho.runtime.session import Sessions
@@ -136,9 +135,7 @@ def _differentiated(model: Model, layers: list[str]) -> Model:
         emit = Emitter(graph, "benchmark")
         target = tensor_named(graph, TARGET_SCORE)
         values = [tensor_named(graph, name) for name in layers]
-        ones = Term(emit, target)
-        seed = ones.number(1.0).expand(ones.op("Shape"))
-        found = gradients(graph, emit, {target: seed}, values)
+        found = slopes(graph, emit, target, values)
         for value, term in found.items():
             mean = term.sum([1, 2, 3], keepdims=False)
             emit.output(mean.value, f"gradient/{value.name}", ir.DataType.FLOAT, ("N",))

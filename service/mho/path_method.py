@@ -45,6 +45,12 @@ class PathMethod(Method[Integration, PathEvaluator]):
     def estimand(self) -> str:
         """What the scores are, in words."""
 
+    def positions(self) -> str:
+        """What becomes of a channel's positions, in words."""
+        if self.granularity == "neuron":
+            return "per neuron"
+        return "summed over each channel's positions"
+
     def state_class(self) -> type[Integration]:
         return Integration
 

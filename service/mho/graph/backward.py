@@ -8,7 +8,7 @@ stand; nothing is computed twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -57,9 +57,8 @@ def gradients(
     which it depends.
 
     Each gradient has its tensor's shape and element type; that of a ``quantised`` tensor is of
-    floats. The nodes go to the end of ``graph``,
-    which must be in topological order; sort it afterwards. Unsupported where an operator on the way
-    has no rule.
+    floats. The nodes go to the end of ``graph``, which must be in topological order; sort it
+    afterwards. Unsupported where an operator on the way has no rule.
 
     among: the nodes to walk, where ``graph`` holds others that are not in order yet.
     """
@@ -79,30 +78,29 @@ def gradients(
             continue
         dys = tuple(settled(output) for output in node.outputs)
         wanted = [i for i, v in enumerate(node.inputs) if v is not None and v in reached]
-        if not wanted and not any(value in reached for value in each_read(node)):
-            _forget(found, node.outputs, asked)
-            continue
-        entry = entry_of(node)
-        if isinstance(entry, NoGradient):
-            _forget(found, node.outputs, asked)
-            continue
-        reason = _refusal(node, entry, wanted)
-        if reason:
-            raise Unsupported(
-                f"no gradient can be computed: {reason}; take engine 'finite_difference'",
-                subject=node.name or "",
-            )
-        assert isinstance(entry, Rule)
-        for position, term in entry.pull(Call(emit, node, dys, frozenset(wanted))).items():
-            source = node.inputs[position]
-            assert source is not None
-            if entry.broadcasts:
-                term = unbroadcast(term, Term(emit, source), dims(node.outputs[0]))
-            gathered.setdefault(source, []).append(term)
-        _forget(found, node.outputs, asked)
+        if wanted or any(value in reached for value in each_read(node)):
+            for source, term in _pulled(emit, node, dys, wanted):
+                gathered.setdefault(source, []).append(term)
+        for output in node.outputs:  # nobody will read it again
+            if output not in asked:
+                found.pop(output, None)
     for value in wrt:
         settled(value)
     return {value: found[value] for value in wrt if value in found}
+
+
+def slopes(
+    graph: ir.Graph, emit: Emitter, target: ir.Value, wrt: Sequence[ir.Value]
+) -> dict[ir.Value, Term]:
+    """The gradient of every element of ``target`` by itself, with respect to each tensor of
+    ``wrt``; zeros for one on which it does not depend. Rows of a batch must not mix on the way.
+
+    Raises as ``gradients`` does.
+    """
+    score = Term(emit, target)
+    seed = score.number(1.0).expand(score.op("Shape"))
+    found = gradients(graph, emit, {target: seed}, wrt)
+    return {value: found.get(value) or Term(emit, value).zeros() for value in wrt}
 
 
 def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
@@ -112,6 +110,9 @@ def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
     A tensor that is not here has a gradient, be it zero.
     """
     opset = graph.opset_imports.get("", graph.opset_imports.get("ai.onnx", _LEAST_OPSET))
+    old = ""
+    if opset < _LEAST_OPSET:
+        old = f"the model's opset is {opset}, and rules are written for {_LEAST_OPSET}"
     integers = quantised(graph)
     blocked: dict[ir.Value, Obstacle] = {}
     via: dict[ir.Value, ir.Value | None] = {target: None}
@@ -134,11 +135,10 @@ def obstacles(graph: ir.Graph, target: ir.Value) -> dict[ir.Value, Obstacle]:
         inherited = next((blocked[output] for output in leading if output in blocked), None)
         for read, positions in _read_by(node, integers).items():
             obstacle = inherited
-            reason = _refusal(node, entry, positions)
-            if obstacle is None and opset < _LEAST_OPSET:
-                reason = f"the model's opset is {opset}, and rules are written for {_LEAST_OPSET}"
-            if obstacle is None and reason:
-                obstacle = Obstacle(node.name or "", node.op_type, reason, way(leading[0]))
+            if obstacle is None:
+                reason = old or _refusal(node, entry, positions)
+                if reason:
+                    obstacle = Obstacle(node.name or "", node.op_type, reason, way(leading[0]))
             if obstacle is not None:
                 blocked.setdefault(read, obstacle)
             via.setdefault(read, leading[0])
@@ -201,11 +201,25 @@ def _reached(nodes: Sequence[ir.Node], wrt: Sequence[ir.Value]) -> set[ir.Value]
     return reached
 
 
-def _forget(found: dict[ir.Value, Term], outputs: Sequence[ir.Value], asked: set[ir.Value]) -> None:
-    """Drop what nobody asked for and nobody will read again."""
-    for output in outputs:
-        if output not in asked:
-            found.pop(output, None)
+def _pulled(
+    emit: Emitter, node: ir.Node, dys: tuple[Term | None, ...], wanted: list[int]
+) -> Iterator[tuple[ir.Value, Term]]:
+    """The inputs at ``wanted`` and their gradients by the node's rule, in the inputs' shapes."""
+    entry = entry_of(node)
+    reason = _refusal(node, entry, wanted)
+    if reason:
+        raise Unsupported(
+            f"no gradient can be computed: {reason}; take engine 'finite_difference'",
+            subject=node.name or "",
+        )
+    if not isinstance(entry, Rule):
+        return  # zero by nature
+    for position, term in entry.pull(Call(emit, node, dys, frozenset(wanted))).items():
+        source = node.inputs[position]
+        assert source is not None
+        if entry.broadcasts:
+            term = unbroadcast(term, Term(emit, source), dims(node.outputs[0]))
+        yield source, term
 
 
 def _added(value: ir.Value, terms: list[Term]) -> Term:

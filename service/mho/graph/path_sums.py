@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from mho.evaluation import Integrand, Layer
-from mho.graph.backward import gradients
+from mho.graph.backward import slopes
 from mho.graph.cut import pruned
 from mho.graph.emit import PREFIX, Emitter, tensor_named
 from mho.graph.model import Model
@@ -68,26 +68,24 @@ def path_sums(
         target = tensor_named(graph, TARGET_SCORE)
         names = dict.fromkeys([*(layer.name for layer in (*units, *neurons)), *flows])
         values = {name: tensor_named(graph, name) for name in names}
-        ones = Term(emit, target)
-        seed = ones.number(1.0).expand(ones.op("Shape"))
-        slopes = gradients(graph, emit, {target: seed}, list(values.values()))
+        found = slopes(graph, emit, target, list(values.values()))
         ends = _Ends(emit, integrand)
         for layer in units:
             value = values[layer.name]
             axes = [i for i in range(1, len(layer.shape)) if i != layer.axis]
-            product = ends.product(value, slopes.get(value), len(layer.shape))
-            found = product.sum(axes, keepdims=False) * 0.5
-            _output(found, units_output(layer.name), (None, layer.units))
+            product = ends.product(value, found[value], len(layer.shape))
+            total = product.sum(axes, keepdims=False) * 0.5
+            _output(total, units_output(layer.name), (None, layer.units))
         for name in flows:
             value = values[name]
-            product = ends.flow(value, slopes.get(value))
+            product = ends.flow(value, found[value])
             flat = product.op("Flatten", axis=1).sum([1], keepdims=False) * 0.5
             _output(flat, flow_output(name), (None,))
         for layer in neurons:
             value = values[layer.name]
-            product = ends.product(value, slopes.get(value), len(layer.shape))
-            found = product.sum([0], keepdims=False) * 0.5
-            _output(found, neurons_output(layer.name), layer.shape[1:])
+            product = ends.product(value, found[value], len(layer.shape))
+            total = product.sum([0], keepdims=False) * 0.5
+            _output(total, neurons_output(layer.name), layer.shape[1:])
         graph.sort()
 
     return pruned(model.rewritten(rewrite))
@@ -111,30 +109,27 @@ class _Ends:
             self._width = Term(emit, width)
         self._flows: dict[ir.Value, Term] = {}
 
-    def flow(self, value: ir.Value, slope: Term | None) -> Term:
+    def flow(self, value: ir.Value, slope: Term) -> Term:
         """``(intervals, ...)``: the slopes of both ends times the step of the tensor, twice what
         the interval gives; it is halved when it has been summed and is small."""
         if value not in self._flows:
-            step = self._at(Term(self._emit, value), self._upper) - self._at(
-                Term(self._emit, value), self._lower
-            )
-            self._flows[value] = self._slope(value, slope) * step
+            own = Term(self._emit, value)
+            step = self._at(own, self._upper) - self._at(own, self._lower)
+            self._flows[value] = self._both(slope) * step
         return self._flows[value]
 
-    def product(self, value: ir.Value, slope: Term | None, rank: int) -> Term:
+    def product(self, value: ir.Value, slope: Term, rank: int) -> Term:
         """The same, or the slopes times the width of the interval, as the integrand asks."""
         if self._width is None:
             return self.flow(value, slope)
-        return self._slope(value, slope) * self._width.reshape([-1, *[1] * (rank - 1)])
+        return self._both(slope) * self._width.reshape([-1, *[1] * (rank - 1)])
 
-    def _slope(self, value: ir.Value, slope: Term | None) -> Term:
-        known = Term(self._emit, value).zeros() if slope is None else slope
-        return self._at(known, self._slope_lower) + self._at(known, self._slope_upper)
+    def _both(self, slope: Term) -> Term:
+        return self._at(slope, self._slope_lower) + self._at(slope, self._slope_upper)
 
     def _at(self, term: Term, rows: Term) -> Term:
         """The rows of ``term``, as float32."""
-        taken = term.gather(rows, axis=0)
-        return taken if taken.dtype == ir.DataType.FLOAT else taken.op("Cast", to=ir.DataType.FLOAT)
+        return term.gather(rows, axis=0).single()
 
 
 def _output(term: Term, name: str, shape: Sequence[int | str | None]) -> None:

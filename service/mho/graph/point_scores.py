@@ -8,14 +8,13 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from mho.evaluation import Layer, Quantity
-from mho.graph.backward import gradients
+from mho.graph.backward import slopes
 from mho.graph.cut import pruned
 from mho.graph.emit import PREFIX, Emitter, tensor_named
 from mho.graph.model import Model
+from mho.graph.reduce import REDUCTIONS
 from mho.graph.target import TARGET_SCORE
 from mho.graph.term import Term
-
-_REDUCTIONS = {"mean": "ReduceMean", "sum": "ReduceSum", "max": "ReduceMax"}
 
 
 def score_output(layer: str) -> str:
@@ -43,14 +42,11 @@ def point_scores(
         emit = Emitter(graph, "point")
         target = tensor_named(graph, TARGET_SCORE)
         values = {layer.name: tensor_named(graph, layer.name) for layer in layers}
-        score = Term(emit, target)
-        seed = score.number(1.0).expand(score.op("Shape"))
-        slopes = gradients(graph, emit, {target: seed}, list(values.values()))
+        found = slopes(graph, emit, target, list(values.values()))
         graph.outputs.clear()
         for layer in layers:
             own = Term(emit, values[layer.name])
-            slope = slopes.get(own.value)
-            _layer_outputs(layer, own, own.zeros() if slope is None else slope, quantity, reduction)
+            _layer_outputs(layer, own.single(), found[own.value].single(), quantity, reduction)
         graph.sort()
 
     return pruned(model.rewritten(rewrite))
@@ -59,7 +55,6 @@ def point_scores(
 def _layer_outputs(
     layer: Layer, own: Term, slope: Term, quantity: Quantity, reduction: str | None
 ) -> None:
-    own, slope = _float(own), _float(slope)
     positions = [i for i in range(1, len(layer.shape)) if i != layer.axis]
     score, shape = slope, tuple(layer.shape[1:])
     if quantity is Quantity.GRADIENT_X_ACTIVATION:
@@ -72,13 +67,8 @@ def _layer_outputs(
         shape = (layer.units,)
         if positions:
             axes = score.integers(positions)
-            score = score.op(_REDUCTIONS[reduction], axes, keepdims=0)
+            score = score.op(REDUCTIONS[reduction], axes, keepdims=0)
     _output(score, score_output(layer.name), shape)
-
-
-def _float(term: Term) -> Term:
-    """In float32, first of all: a sum may not fit a smaller type."""
-    return term if term.dtype == ir.DataType.FLOAT else term.op("Cast", to=ir.DataType.FLOAT)
 
 
 def _output(term: Term, name: str, shape: tuple[int | str | None, ...]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from mho.evaluation import Layer
-from mho.graph.backward import gradients
+from mho.graph.backward import gradients, slopes
 from mho.graph.cut import pruned
 from mho.graph.emit import PREFIX, Emitter, tensor_named
 from mho.graph.flow import dims
@@ -42,18 +42,12 @@ def resolved(model: Model, layer: Layer, path_input: str) -> Model:
         chosen = Term(emit, emit.input(CHOSEN, ir.DataType.FLOAT, ("N", layer.units)))
         weight = Term(emit, emit.input(WEIGHT, ir.DataType.FLOAT, ("N",)))
         forward = list(graph)
-        score = Term(emit, target)
-        seed = score.number(1.0).expand(score.op("Shape"))
-        slope = gradients(graph, emit, {target: seed}, [value]).get(
-            value, Term(emit, value).zeros()
-        )
+        slope = slopes(graph, emit, target, [value])[value]
         kept = slope * chosen.reshape([-1, *broadcast_shape(layer)[1:]]).cast(slope)
         back = gradients(graph, emit, {value: kept}, [start], among=forward)
         found = back.get(start, Term(emit, start).zeros())
         scaled = found * weight.cast(found).reshape([-1, *[1] * (len(dims(start) or ()) - 1)])
-        total = scaled.sum([0], keepdims=False)
-        if total.dtype != ir.DataType.FLOAT:
-            total = total.op("Cast", to=ir.DataType.FLOAT)
+        total = scaled.single().sum([0], keepdims=False)
         graph.outputs.clear()
         emit.output(total.value, RESOLVED, ir.DataType.FLOAT, (dims(start) or ())[1:])
         graph.sort()

@@ -134,6 +134,10 @@ class Term:
         """In the element type of ``like``."""
         return self if self.dtype == like.dtype else self.op("Cast", to=like.dtype)
 
+    def single(self) -> Term:
+        """In float32; before anything is added up, for a sum may not fit a smaller type."""
+        return self if self.dtype == ir.DataType.FLOAT else self.op("Cast", to=ir.DataType.FLOAT)
+
     @property
     def shape(self) -> Term:
         """The shape as an int64 tensor ``(rank,)``; a constant where it is known."""

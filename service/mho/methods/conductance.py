@@ -68,13 +68,10 @@ class Conductance(PathMethod):
         return {layer: tuple(dict.fromkeys(found)) for layer, found in chosen.items()}
 
     def estimand(self) -> str:
-        what = "conductance (Eq. 3)"
-        kept = "summed over each channel's positions"
-        if self.granularity == "neuron":
-            kept = "per neuron"
         if self.units:
-            what, kept = "conductance of chosen units (Eq. 2)", "per element of the input"
-        return f"{what} of the target's {self.score}, {kept}"
+            of = f"conductance of chosen units (Eq. 2) of the target's {self.score}"
+            return f"{of}, per element of the input"
+        return f"conductance (Eq. 3) of the target's {self.score}, {self.positions()}"
 
     def result(self, state: Integration, evaluator: PathEvaluator) -> Result:
         result = super().result(state, evaluator)

@@ -25,7 +25,4 @@ class InternalInfluence(PathMethod):
     line: ClassVar[Line] = Line.LAYERS
 
     def estimand(self) -> str:
-        kept = "summed over each channel's positions"
-        if self.granularity == "neuron":
-            kept = "per neuron"
-        return f"internal influence (Eq. 4) on the target's {self.score}, {kept}"
+        return f"internal influence (Eq. 4) on the target's {self.score}, {self.positions()}"

@@ -25,7 +25,5 @@ class LayerIntegratedGradients(PathMethod):
     line: ClassVar[Line] = Line.OWN
 
     def estimand(self) -> str:
-        kept = "summed over each channel's positions"
-        if self.granularity == "neuron":
-            kept = "per neuron"
-        return f"integrated gradients at the layer (Remark 1) of the target's {self.score}, {kept}"
+        of = f"integrated gradients at the layer (Remark 1) of the target's {self.score}"
+        return f"{of}, {self.positions()}"
