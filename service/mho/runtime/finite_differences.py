@@ -31,7 +31,7 @@ from mho.graph.cut import Tail, cut, cuts_among, tail
 from mho.graph.linear import Reader, reader
 from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
-from mho.runtime.lines import Lines, Scores, flowing
+from mho.runtime.lines import Lines, Scores, flowing, probed, with_shape
 from mho.runtime.problem import Problem
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
@@ -280,26 +280,17 @@ class FiniteDifferencePaths:
         """What computes ``reads``; those tensors at one point; and those that have not a row for
         every point."""
         computed = [name for name in reads if name not in self._fed]
-        ends = np.array([0.0, 1.0])
-        point = self._lines.at(np.zeros(1, np.int64), ends[1:])
+        point = self._lines.at(np.zeros(1, np.int64), np.ones(1))
         probe = {name: point[name] for name in reads if name in self._fed}
         if not computed:
             return None, probe, set()
         model = cut(self._lines.model, self._moving, computed)
-        session = self._problem.sessions.get(model)
-        found = session.run(point)
-        wrong = {name for name in computed if np.ndim(found[name]) == 0 or len(found[name]) != 1}
-        if not self._problem.single:
-            pair = session.run(self._lines.at(np.zeros(2, np.int64), ends))
-            wrong |= {name for name in computed if np.ndim(pair[name]) == 0 or len(pair[name]) != 2}
+        found, wrong = probed(self._problem, self._lines, model, computed)
         return self._problem.batches(model), {**probe, **found}, wrong
 
     def _actual(self, layer: Layer) -> Layer:
-        """``layer`` with the shape that it has, where that is needed and not known."""
-        if not self._neurons or all(isinstance(dim, int) for dim in layer.shape[1:]):
-            return layer
-        _, probe, _ = self._head([layer.name])
-        return replace(layer, shape=("N", *probe[layer.name].shape[1:]))
+        """``layer`` with the shape that it has, where that is needed."""
+        return with_shape(self._problem, self._lines, layer) if self._neurons else layer
 
     def _ends(self, group: _Group, intervals: Intervals) -> _Ends:
         """All tensors that the tails of ``group`` read, at the distinct ends of ``intervals``."""

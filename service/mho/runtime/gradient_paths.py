@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mho.errors import InvalidData
-from mho.evaluation import Cut, Integrand, Intervals, IntervalSums, Layer, PathGroup
-from mho.graph.cut import cut, cuts_among, waists
+from mho.evaluation import Cut, Integrand, Intervals, IntervalSums, PathGroup
+from mho.graph.cut import cuts_among, waists
 from mho.graph.flow import dims, named_values
 from mho.graph.path_sums import (
     LOWER,
@@ -29,7 +29,7 @@ from mho.graph.path_sums import (
 )
 from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
-from mho.runtime.lines import Lines, check_scores, flowing
+from mho.runtime.lines import Lines, check_scores, flowing, with_shape
 from mho.runtime.problem import Problem
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
@@ -308,18 +308,10 @@ class GradientPaths:
         for layer in group.layers:
             shape: tuple[int, ...] = (layer.units,)
             if self._neurons:
-                shape = self._shape(layer)
+                whole = with_shape(self._problem, self._lines, layer)
+                shape = tuple(dim for dim in whole.shape[1:] if isinstance(dim, int))
             found[layer.name] = np.zeros((count, *shape))
         return found
-
-    def _shape(self, layer: Layer) -> tuple[int, ...]:
-        """The shape of one row of ``layer``, found by running where it is not known."""
-        known = [dim for dim in layer.shape[1:] if isinstance(dim, int)]
-        if len(known) == len(layer.shape) - 1:
-            return tuple(known)
-        model = cut(self._lines.model, tuple(self._lines.end), [layer.name])
-        point = self._lines.at(np.zeros(1, np.int64), np.ones(1))
-        return tuple(self._problem.sessions.get(model).run(point)[layer.name].shape[1:])
 
 
 def _rows(intervals: Intervals, part: slice, *, middle: bool) -> _Rows:

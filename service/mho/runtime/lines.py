@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mho.errors import InvalidData
-from mho.graph.cut import between
+from mho.evaluation import Layer
+from mho.graph.cut import between, cut
 from mho.graph.model import Model
 from mho.graph.target import TARGET_SCORE
 from mho.runtime.problem import Problem
@@ -57,6 +58,32 @@ def flowing(lines: Lines, names: Iterable[str]) -> list[str]:
     """Those tensors of ``names`` that the path moves and on which F depends."""
     moved = between(lines.model, tuple(lines.end), TARGET_SCORE)
     return [name for name in names if name in moved]
+
+
+def probed(
+    problem: Problem, lines: Lines, model: Model, names: Sequence[str]
+) -> tuple[dict[str, Array], set[str]]:
+    """The outputs ``names`` of ``model``, a head of the lines' own, at one end of a path; and those
+    of them that have not a row for every point."""
+    ends = np.array([0.0, 1.0])
+    session = problem.sessions.get(model)
+    found = session.run(lines.at(np.zeros(1, np.int64), ends[1:]))
+    wrong = {name for name in names if np.ndim(found[name]) == 0 or len(found[name]) != 1}
+    if not problem.single:
+        pair = session.run(lines.at(np.zeros(2, np.int64), ends))
+        wrong |= {name for name in names if np.ndim(pair[name]) == 0 or len(pair[name]) != 2}
+    return found, wrong
+
+
+def with_shape(problem: Problem, lines: Lines, layer: Layer) -> Layer:
+    """``layer`` with the shape that it has, found by running where it is not known."""
+    if all(isinstance(dim, int) for dim in layer.shape[1:]):
+        return layer
+    if layer.name in lines.end:
+        return replace(layer, shape=("N", *lines.end[layer.name].shape[1:]))
+    model = cut(lines.model, tuple(lines.end), [layer.name])
+    found, _ = probed(problem, lines, model, [layer.name])
+    return replace(layer, shape=("N", *found[layer.name].shape[1:]))
 
 
 class Scores:

@@ -21,7 +21,7 @@ from mho.runtime.baselines import starts
 from mho.runtime.engine import FINITE_DIFFERENCE, GRADIENT, Engine, choose
 from mho.runtime.finite_differences import FiniteDifferencePaths
 from mho.runtime.gradient_paths import GradientPaths
-from mho.runtime.lines import Lines
+from mho.runtime.lines import Lines, probed
 from mho.runtime.own_lines import OwnLines
 from mho.runtime.problem import Problem, judged_by
 from mho.runtime.resolved_paths import ResolvedPaths
@@ -225,12 +225,8 @@ def _tail_of(layer: Layer, problem: Problem, lines: Lines) -> tuple[Tail, list[s
         computed = [name for name in reads if name not in lines.end]
         if not computed:
             return found, given, reads
-        session = problem.sessions.get(cut(lines.model, tuple(lines.end), computed))
-        counts = (1,) if problem.single else (1, 2)
-        wrong: set[str] = set()
-        for count in counts:
-            made = session.run(lines.at(np.zeros(count, dtype=np.int64), np.ones(count)))
-            wrong |= {n for n in computed if np.ndim(made[n]) == 0 or len(made[n]) != count}
+        model = cut(lines.model, tuple(lines.end), computed)
+        _, wrong = probed(problem, lines, model, computed)
         if not wrong:
             return found, given, reads
         if layer.name in wrong or wrong <= unbatched:
