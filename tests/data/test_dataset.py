@@ -115,6 +115,31 @@ def test_labels_beside_the_inputs_go_before_those_within(tmp_path: Path) -> None
     np.testing.assert_array_equal(data.labels, [5, 6])
 
 
+def test_an_npz_may_hold_the_targets_of_a_regressor(tmp_path: Path) -> None:
+    labels, targets = np.array([1, 0]), np.array([3, 4])
+    np.savez(tmp_path / "x.npz", data=batch(2), labels=labels, targets=targets)
+    data = opened(tmp_path / "x.npz")
+    np.testing.assert_array_equal(data.labels, labels)
+    np.testing.assert_array_equal(data.truth, targets[:, None])  # whole numbers under this key, too
+    other = saved(tmp_path / "t.npy", np.array([[0.5, 1], [2, 3]]))
+    data = opened(tmp_path / "x.npz", labels=other)
+    np.testing.assert_array_equal(data.labels, labels)
+    np.testing.assert_array_equal(data.truth, [[0.5, 1], [2, 3]])
+    data = opened(tmp_path / "x.npz", labels=saved(tmp_path / "l.npy", np.array([5, 6])))
+    np.testing.assert_array_equal(data.labels, [5, 6])
+    np.testing.assert_array_equal(data.truth, targets[:, None])
+
+
+def test_pictures_may_have_targets_beside_their_labels(tmp_path: Path, photographs: Path) -> None:
+    targets = saved(tmp_path / "t.npy", np.array([0.5, 1.5, 2.5]))
+    data = opened(photographs, preprocess=SPEC, labels=targets)
+    np.testing.assert_array_equal(data.truth, [[0.5], [1.5], [2.5]])
+    np.testing.assert_array_equal(data.labels, [2, 0, 2])
+    assert data.class_names == {2: "ant", 0: "bee"}
+    (photographs / "labels.tsv").unlink()
+    assert opened(photographs, preprocess=SPEC, labels=targets).labels is None
+
+
 def test_the_leading_axis_is_the_batch_even_where_it_is_fixed(tmp_path: Path) -> None:
     data = opened(saved(tmp_path / "x.npy", np.ones((7, 5), np.int64)), TOKENS)
     assert data.inputs["tokens"].shape == (7, 5)
@@ -152,7 +177,10 @@ def test_an_array_that_does_not_fit_is_named(tmp_path: Path, array: Any, said: s
     [
         ({"image": batch(2)}, "'image', which is neither an input of the model"),
         ({"labels": np.array([1, 2, 3])}, r"shape \(3,\) for 2 inputs"),
-        ({"labels": np.array([0.5, 1])}, "are float64"),
+        ({"labels": np.array([0.5, 1])}, "are float64; .* or call them 'targets' in the .npz"),
+        ({"targets": np.ones((3, 1))}, r"the targets in .* are float64 \(3, 1\); .* for 2 inputs"),
+        ({"targets": np.array([True, False])}, "the targets in .* are bool"),
+        ({"targets": np.array([1.0, np.nan])}, "NaN at index"),
         ({"groups/a": np.array([1, 0])}, r"'groups/a' is int64 \(2,\); booleans"),
         ({"groups/a": np.ones((2, 2), bool)}, "'groups/a' is bool"),
         ({"concepts/a": np.ones((3, 8, 8), bool)}, r"'concepts/a' is bool \(3, 8, 8\)"),
@@ -320,6 +348,11 @@ def test_the_digest_follows_what_matters(tmp_path: Path) -> None:
     assert opened(saved(tmp_path / "y.npy", array)).digest != plain
     labels = saved(tmp_path / "l.npy", np.arange(4))
     assert opened(tmp_path / "x.npy", labels=labels).digest != plain
+    targets = saved(tmp_path / "t.npy", np.arange(4.0)[:, None])
+    within = opened(tmp_path / "x.npy", labels=targets).digest
+    assert within not in (plain, opened(tmp_path / "x.npy", labels=labels).digest)
+    np.savez(tmp_path / "t.npz", data=opened(tmp_path / "x.npy").inputs["data"], targets=range(4))
+    assert opened(tmp_path / "t.npz").digest == within
     assert len(plain) == 64
 
 

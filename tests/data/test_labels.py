@@ -75,7 +75,14 @@ def test_a_bad_table_is_named(tmp_path: Path, text: str, said: str) -> None:
     [
         (np.array([1, 2]), r"shape \(2,\) for 3 inputs"),
         (np.array([[1], [2], [3]]), r"shape \(3, 1\) for 3 inputs"),
-        (np.array([0.0, 1.0, 2.0]), "are float64"),
+        (
+            np.array([0.0, 1.0, 2.0]),
+            r"are float64, but all are whole .*int64\), and .*\(inputs, 1\)",
+        ),
+        (np.array([0.5, 1.0]), r"are float64 \(2,\); .* shape \(3, outputs\) for 3 inputs"),
+        (np.zeros((3, 0)), r"are float64 \(3, 0\); the targets"),
+        (np.array([0.5, np.nan, 1.0]), r"holds? NaN at index \(1,\)"),
+        (np.array([[1.0], [np.inf], [1.0]]), r"holds? inf at index \(1, 0\)"),
         (np.array([0, -1, 2]), "hold -1 at index 1"),
         (np.array([0, 2**63, 2], np.uint64), "at index 1"),
         (np.array(["a", "b", "c"]), "values of type"),
@@ -85,6 +92,21 @@ def test_a_bad_array_is_named(tmp_path: Path, array: np.ndarray, said: str) -> N
     np.save(tmp_path / "labels.npy", array)
     with pytest.raises(InvalidData, match=said):
         labels.read(tmp_path / "labels.npy", NAMES, by_file=False)
+
+
+def test_floats_are_the_targets_of_a_regressor(tmp_path: Path) -> None:
+    for array in (np.array([0.5, 1, 2], np.float32), np.ones((3, 2)), normal_targets()):
+        np.save(tmp_path / "targets.npy", array)
+        found = labels.read(tmp_path / "targets.npy", NAMES, by_file=True)
+        assert found.labels is None
+        assert found.truth is not None
+        assert found.truth.dtype == np.float64
+        np.testing.assert_array_equal(found.truth, array.reshape(3, -1))
+
+
+def normal_targets() -> np.ndarray:
+    """Targets of an output with positions, ``(inputs, 2, 2)``."""
+    return np.random.default_rng(0).normal(size=(3, 2, 2))
 
 
 def test_too_few_rows_and_no_file_at_all(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from mho.data.preprocess import Preprocess, parse
 from mho.data.signature import fitted
 from mho.data.source import Source
 from mho.errors import InvalidData
-from mho.types import Array, BoolArray, IntArray, TensorSpec
+from mho.types import Array, BoolArray, FloatArray, IntArray, TensorSpec
 
 _DIGEST_CHUNK = 1 << 22
 _RANGE_SLACK = 16.0  # pixel values: room for noise and adversarial steps beyond 0..255
@@ -37,8 +37,9 @@ class Dataset:
     names: file names of images, otherwise indices as text.
     preprocess: how the inputs were made from images; None where that is not known.
     class_names: class index -> name, as far as the labels say.
-    digest: SHA-256 (hex) over inputs, labels, groups, concepts and preprocess, independent of how
-        they were stored.
+    truth: ``(inputs, outputs)``, what a regressor should answer, or None.
+    digest: SHA-256 (hex) over inputs, labels, truth, groups, concepts and preprocess, independent
+        of how they were stored.
     """
 
     inputs: Mapping[str, Array]
@@ -48,6 +49,7 @@ class Dataset:
     names: tuple[str, ...]
     preprocess: Preprocess | None
     class_names: Mapping[int, str] = field(default_factory=dict)
+    truth: FloatArray | None = None
     digest: str = ""
 
     def __len__(self) -> int:
@@ -147,16 +149,14 @@ def _from_npy(source: Source, signature: Sequence[TensorSpec], max_bytes: int) -
         )
     array = read_npy(source.inputs, max_bytes=max_bytes)
     inputs = {signature[0].name: fitted(array, signature[0], f"the array {source.inputs}")}
-    return _from_arrays(source, signature, inputs, None, {}, {})
+    return _from_arrays(source, signature, inputs, _Known())
 
 
 def _from_npz(source: Source, signature: Sequence[TensorSpec], max_bytes: int) -> Dataset:
     path = source.inputs
     by_name = {spec.name: spec for spec in signature}
     inputs: dict[str, Array] = {}
-    groups: dict[str, BoolArray] = {}
-    concepts: dict[str, BoolArray] = {}
-    labels: Array | None = None
+    known = _Known()
     with opened_npz(path, max_bytes=max_bytes) as file:
         missing = [name for name in by_name if name not in file.names]
         if missing:
@@ -169,28 +169,35 @@ def _from_npz(source: Source, signature: Sequence[TensorSpec], max_bytes: int) -
             if key in by_name:
                 inputs[key] = fitted(file.read(key), by_name[key], f"array '{key}' in {path}")
             elif key == "labels":
-                labels = file.read(key)
+                known.labels = file.read(key)
+            elif key == "targets":
+                known.targets = file.read(key)
             elif key.startswith("groups/"):
-                groups[key.removeprefix("groups/")] = file.read(key)
+                known.groups[key.removeprefix("groups/")] = file.read(key)
             elif key.startswith("concepts/"):
-                concepts[key.removeprefix("concepts/")] = file.read(key)
+                known.concepts[key.removeprefix("concepts/")] = file.read(key)
             else:
                 raise InvalidData(
                     f"{path} holds '{key}', which is neither an input of the model "
-                    f"({_names(signature)}) nor labels, groups/<name> or concepts/<name>; rename "
-                    "it or take it out",
+                    f"({_names(signature)}) nor labels, targets, groups/<name> or "
+                    "concepts/<name>; rename it or take it out",
                     subject=key,
                 )
-    return _from_arrays(source, signature, inputs, labels, groups, concepts)
+    return _from_arrays(source, signature, inputs, known)
+
+
+@dataclass
+class _Known:
+    """What an .npz holds beside the inputs, as it is written there."""
+
+    labels: Array | None = None
+    targets: Array | None = None
+    groups: dict[str, BoolArray] = field(default_factory=dict)
+    concepts: dict[str, BoolArray] = field(default_factory=dict)
 
 
 def _from_arrays(
-    source: Source,
-    signature: Sequence[TensorSpec],
-    inputs: dict[str, Array],
-    labels: Array | None,
-    groups: dict[str, BoolArray],
-    concepts: dict[str, BoolArray],
+    source: Source, signature: Sequence[TensorSpec], inputs: dict[str, Array], known: _Known
 ) -> Dataset:
     count = len(next(iter(inputs.values())))
     for name, array in inputs.items():
@@ -202,22 +209,37 @@ def _from_arrays(
                 subject=name,
             )
     names = tuple(str(index) for index in range(count))
-    for kind, masks in (("groups", groups), ("concepts", concepts)):
+    for kind, masks in (("groups", known.groups), ("concepts", known.concepts)):
         for name, mask in masks.items():
             _check_mask(mask, f"{kind}/{name}", count, (1,) if kind == "groups" else (1, 3))
-    found: label_files.Labels | None = None
-    if source.labels is not None:
-        found = label_files.read(source.labels, names, by_file=False)
-    elif labels is not None:
-        where = f"the labels in {source.inputs}"
-        found = label_files.Labels(label_files.checked(labels, count, where))
+    found = _labels(source, known, names)
     preprocess = None
     if source.preprocess is not None:
         preprocess = parse(source.preprocess)
         _check_looks_preprocessed(inputs, signature, preprocess)
     return _dataset(
-        inputs, labels=found, names=names, preprocess=preprocess, groups=groups, concepts=concepts
+        inputs,
+        labels=found,
+        names=names,
+        preprocess=preprocess,
+        groups=known.groups,
+        concepts=known.concepts,
     )
+
+
+def _labels(source: Source, known: _Known, names: Sequence[str]) -> label_files.Labels:
+    """Labels and targets: those of the file of their own go before those among the inputs."""
+    found = label_files.Labels(None)
+    if source.labels is not None:
+        found = label_files.read(source.labels, names, by_file=False)
+    labels, truth = found.labels, found.truth
+    if labels is None and known.labels is not None:
+        where = f"the labels in {source.inputs}"
+        labels = label_files.checked(known.labels, len(names), where)
+    if truth is None and known.targets is not None:
+        where = f"the targets in {source.inputs}"
+        truth = label_files.targets(known.targets, len(names), where)
+    return label_files.Labels(labels, found.class_names, truth)
 
 
 def _check_mask(mask: Array, name: str, inputs: int, ranks: tuple[int, ...]) -> None:
@@ -276,18 +298,22 @@ def _dataset(
     arrays: dict[str, Array] = {f"inputs/{name}": array for name, array in inputs.items()}
     arrays |= {f"groups/{name}": array for name, array in (groups or {}).items()}
     arrays |= {f"concepts/{name}": array for name, array in (concepts or {}).items()}
-    if labels is not None:
-        arrays["labels"] = labels.labels
+    known = label_files.Labels(None) if labels is None else labels
+    if known.labels is not None:
+        arrays["labels"] = known.labels
+    if known.truth is not None:
+        arrays["targets"] = known.truth
     for array in arrays.values():
         array.flags.writeable = False
     return Dataset(
         inputs=MappingProxyType(inputs),
-        labels=None if labels is None else labels.labels,
+        labels=known.labels,
         groups=MappingProxyType(groups or {}),
         concepts=MappingProxyType(concepts or {}),
         names=names,
         preprocess=preprocess,
-        class_names=MappingProxyType(dict(labels.class_names) if labels is not None else {}),
+        class_names=MappingProxyType(dict(known.class_names)),
+        truth=known.truth,
         digest=_digest(arrays, preprocess),
     )
 

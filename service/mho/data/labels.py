@@ -1,4 +1,5 @@
-"""Labels: a .npy of whole numbers, or a table of tab-separated values, aligned with the inputs."""
+"""Labels, and a regressor's targets: a .npy of whole numbers, a .npy of floats, or a table of
+tab-separated values, aligned with the inputs."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mho.data.arrays import NPY_MAGIC, read_npy
+from mho.data.arrays import NPY_MAGIC, check_finite, read_npy
 from mho.errors import InvalidData
-from mho.types import Array, IntArray
+from mho.types import Array, FloatArray, IntArray
 
 _MAX_BYTES = 256 * 1024 * 1024
 _MAX_LABEL = 2**31 - 1
@@ -18,17 +19,22 @@ _MAX_LABEL = 2**31 - 1
 
 @dataclass(frozen=True)
 class Labels:
-    """labels: ``(inputs,)``, each >= 0. class_names: from the table's ``name`` column."""
+    """labels: ``(inputs,)``, each >= 0; None where the file has targets. class_names: from the
+    table's ``name`` column. truth: ``(inputs, outputs)``, the targets of a regressor, or None.
+    """
 
-    labels: IntArray
+    labels: IntArray | None
     class_names: Mapping[int, str] = field(default_factory=dict)
+    truth: FloatArray | None = None
 
 
 def read(path: Path, names: Sequence[str], *, by_file: bool) -> Labels:
-    """The labels of ``names``; .npy is told from a table by its content.
+    """The labels of ``names``; .npy is told from a table by its content, and targets from labels by
+    the type of the numbers.
 
     by_file: a table is looked up by file name (images) instead of taken in order (arrays).
-    InvalidData where a label is missing, no whole number or negative, and for too few or too many.
+    InvalidData where a label is missing, no whole number or negative, for too few or too many, and
+    for floats ``(inputs,)`` that are all whole: they may be either.
     """
     where = f"the labels {path}"
     try:
@@ -40,8 +46,31 @@ def read(path: Path, names: Sequence[str], *, by_file: bool) -> Labels:
             f"{where} cannot be read: {error.strerror or error}", subject="labels"
         ) from error
     if start == NPY_MAGIC:
-        return Labels(checked(read_npy(path, max_bytes=_MAX_BYTES), len(names), where))
+        array = read_npy(path, max_bytes=_MAX_BYTES)
+        if array.dtype.kind != "f":
+            return Labels(checked(array, len(names), where))
+        if array.ndim == 1 and np.array_equal(array, np.round(array)):
+            raise InvalidData(
+                f"{where} are {array.dtype}, but all are whole numbers, so that they may be "
+                "classes or the targets of a regressor; convert classes with .astype(numpy.int64), "
+                "and give targets the shape (inputs, 1), as by array[:, None]",
+                subject="labels",
+            )
+        return Labels(None, truth=targets(array, len(names), where))
     return parse_table(start + rest, names, where, by_file=by_file)
+
+
+def targets(array: Array, inputs: int, where: str) -> FloatArray:
+    """``array`` as a regressor's targets for so many inputs: finite numbers ``(inputs, ...)``,
+    brought to ``(inputs, outputs)`` in C order, as the model's output is."""
+    if array.dtype.kind not in "fiu" or array.ndim < 1 or len(array) != inputs or not array.size:
+        raise InvalidData(
+            f"{where} are {array.dtype} {array.shape}; the targets of a regressor are numbers of "
+            f"shape ({inputs}, outputs) for {inputs} inputs",
+            subject="labels",
+        )
+    check_finite(array, where)
+    return array.reshape(inputs, -1).astype(np.float64)
 
 
 def checked(array: Array, inputs: int, where: str) -> IntArray:
@@ -49,7 +78,8 @@ def checked(array: Array, inputs: int, where: str) -> IntArray:
     if array.dtype.kind not in "iu":
         raise InvalidData(
             f"{where} are {array.dtype}; class indices are whole numbers: convert them with "
-            ".astype(numpy.int64)",
+            ".astype(numpy.int64), or call them 'targets' in the .npz if they are those of a "
+            "regressor",
             subject="labels",
         )
     if array.ndim != 1 or len(array) != inputs:

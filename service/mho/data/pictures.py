@@ -96,12 +96,12 @@ def _preprocess(source: Source, files: Files) -> Preprocess:
 
 
 def _labels(source: Source, files: Files, names: Sequence[str]) -> Labels | None:
-    if source.labels is not None:
-        return labels.read(source.labels, names, by_file=True)
-    if LABELS_FILE in files.names:
-        where = f"the labels {LABELS_FILE} in {source.inputs}"
-        return labels.parse_table(files.read(LABELS_FILE), names, where, by_file=True)
-    return None
+    given = None if source.labels is None else labels.read(source.labels, names, by_file=True)
+    if LABELS_FILE not in files.names or (given is not None and given.labels is not None):
+        return given
+    where = f"the labels {LABELS_FILE} in {source.inputs}"
+    found = labels.parse_table(files.read(LABELS_FILE), names, where, by_file=True)
+    return found if given is None else replace(found, truth=given.truth)
 
 
 def _batch(

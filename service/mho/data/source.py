@@ -13,8 +13,9 @@ class Source:
     """Files of a data set, as a user names them.
 
     inputs: .npy (one graph input), .npz (keyed by graph input name; further keys ``labels``,
-        ``groups/<name>``, ``concepts/<name>``), a folder of images or a ZIP of one.
-    labels: .npy ``(inputs,)`` of integers, or .tsv with the columns ``file`` and ``label``.
+        ``targets``, ``groups/<name>``, ``concepts/<name>``), a folder of images or a ZIP of one.
+    labels: .npy ``(inputs,)`` of integers, or .tsv with the columns ``file`` and ``label``; .npy
+        ``(inputs, outputs)`` of floats, the targets of a regressor.
     preprocess: a spec as YAML or JSON text, a file that holds one, or the name of a preset; images
         need one.
     """

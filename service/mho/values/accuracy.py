@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.types import Float32Array, FloatArray, IntArray
-from mho.value import Value
+from mho.types import Float32Array, FloatArray
+from mho.value import Samples, Surrogate, Value
 
 
 class Accuracy(Value):
@@ -15,6 +15,7 @@ class Accuracy(Value):
 
     name: ClassVar[str] = "accuracy"
     summary: ClassVar[str] = "share of inputs whose highest score is their label's"
+    surrogate: ClassVar[Surrogate] = Surrogate.PROBABILITY
 
-    def per_sample(self, scores: Float32Array, labels: IntArray) -> FloatArray:
-        return np.asarray(np.argmax(scores, axis=1) == labels, dtype=np.float64)
+    def per_sample(self, scores: Float32Array, samples: Samples) -> FloatArray:
+        return np.asarray(np.argmax(scores, axis=1) == samples.judged, dtype=np.float64)
