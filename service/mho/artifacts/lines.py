@@ -17,7 +17,13 @@ _KNOWN = {
     "top": ("highest scores first", style.ORANGE),
     "bottom": ("lowest scores first", style.BLUE),
     "random": ("random order", style.GREY),
+    "activation": ("highest mean |activation| first", ""),
+    "weight_norm": ("largest weights first", ""),
+    "conductance": ("highest conductance first", ""),
+    "gradient_x_activation": ("highest gradient × activation first", ""),
 }
+"""Curve -> what the order is called, and its colour; the others take theirs from the cycle and are
+dashed."""
 
 
 def drawable(curves: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -42,7 +48,8 @@ def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
     draws = 1
     for name, curve in drawable(curves).items():
         words, colour = _KNOWN.get(name, (name, ""))
-        _line(axes, removed, curve, style.short(words, 40), colour or next(unknown))
+        dash = "-" if colour else "--"
+        _line(axes, removed, curve, style.short(words, 40), colour or next(unknown), dash)
         draws = max(draws, len(curve))
     axes.set_xlabel("units removed")
     axes.set_ylabel(style.short(value.replace("_", " "), 40) or "value")
@@ -58,7 +65,9 @@ def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
     return style.png(figure), f"{caption}."
 
 
-def _line(axes: Axes, removed: FloatArray, curve: FloatArray, words: str, colour: str) -> None:
+def _line(
+    axes: Axes, removed: FloatArray, curve: FloatArray, words: str, colour: str, dash: str
+) -> None:
     mean = curve.mean(axis=0)
     several = len(curve) > 1
     marker = "o" if len(removed) <= 40 else ""
@@ -66,6 +75,7 @@ def _line(axes: Axes, removed: FloatArray, curve: FloatArray, words: str, colour
         removed,
         mean,
         color=colour,
+        linestyle=dash,
         linewidth=1.8,
         marker=marker,
         markersize=3.5,

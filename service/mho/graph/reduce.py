@@ -23,11 +23,13 @@ def activation_output(layer: str) -> str:
     return f"{PREFIX}activation/{layer}"
 
 
-def activations(model: Model, layers: Sequence[Layer], reduction: str | None) -> Model:
+def activations(
+    model: Model, layers: Sequence[Layer], reduction: str | None, *, magnitude: bool = False
+) -> Model:
     """``model`` whose only outputs are the activations of ``layers``, in float32.
 
     ``reduction`` (``mean``, ``sum``, ``max`` over positions) gives ``(batch, units)``; None keeps
-    the layer's shape.
+    the layer's shape. magnitude: of absolute values.
     """
 
     def rewrite(copy: ir.Model) -> None:
@@ -40,6 +42,8 @@ def activations(model: Model, layers: Sequence[Layer], reduction: str | None) ->
             shape: tuple[int | str | None, ...] = layer.shape
             if value.dtype != ir.DataType.FLOAT:  # first: a sum may not fit a smaller type
                 value = emit.op("Cast", value, to=ir.DataType.FLOAT)
+            if magnitude:
+                value = emit.op("Abs", value)
             if reduction is not None:
                 shape = ("N", layer.units)
                 if positions:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 import onnx_ir as ir
 
 from mho.errors import UnknownLayer
 from mho.evaluation import Layer
-from mho.graph.carry import Carriers, carriers, is_linear
+from mho.graph.carry import Carriers, Stage, carriers, is_linear
 from mho.graph.families import NESTED, PRODUCTS, RECURRENT
 from mho.graph.flow import dims, each_read, is_float, named_values, reads_one_of
 from mho.graph.model import Model
@@ -66,12 +67,13 @@ def select(model: Model, patterns: Sequence[str]) -> list[Layer]:
     return [chosen[name] for name in values if name in chosen]
 
 
-def playing(model: Model, listed: Sequence[Layer]) -> list[Layer]:
+def playing(model: Model, listed: Sequence[Layer], *, before: bool = False) -> list[Layer]:
     """The layers whose units are the players of a Shapley game, out of ``listed``, in its order.
 
     One for every linear operator: its last tensor after normalisation and activation, before it is
     joined with another, pooled or read in several places. The operator that yields the model's
-    output is left out, for its units are the answers.
+    output is left out, for its units are the answers. before: the last tensor that comes before the
+    activation instead.
     """
     found = carriers(model.graph)
     position = {node: i for i, node in enumerate(model.graph)}
@@ -80,10 +82,48 @@ def playing(model: Model, listed: Sequence[Layer]) -> list[Layer]:
     for node in found.linear:
         if _yields_output(node, found, position):
             continue
-        own = [value.name for value in _chain(node.outputs[0], found) if value.name in names]
+        chain = _chain(node.outputs[0], found)
+        if before:
+            chain = _inactive(chain, found)
+        own = [value.name for value in chain if value.name in names]
         if own:
             chosen.add(own[-1] or "")
     return [entry for entry in listed if entry.name in chosen]
+
+
+def before_activation(model: Model, chosen: Sequence[Layer]) -> list[Layer]:
+    """``chosen`` with the tensor right before the activation in place of each that holds the same
+    units before or after it, in the order of the graph, each once.
+
+    What has no activation stays: a join that is read by others, the operator behind a pool.
+    """
+    found = carriers(model.graph)
+    values = named_values(model.graph)
+    listed = {entry.name: entry for entry in layers(model)}
+    ends = {end: source for source, (end, _) in found.formulas.items()}
+    chains: dict[ir.Value, list[ir.Value]] = {}
+    for node in found.linear:
+        chain = _chain(node.outputs[0], found)
+        chains.update(dict.fromkeys(chain, chain))
+    moved: dict[str, Layer] = {}
+    for entry in chosen:
+        start = _activated_from(values[entry.name], found, ends)
+        chain = chains.get(values[entry.name]) or _chain(start, found)
+        own = [value.name or "" for value in _inactive(chain, found) if value.name in listed]
+        name = own[-1] if own else start.name or ""
+        moved[name] = listed.get(name) or _any_layer(model, values, found, name)
+    return [moved[name] for name in values if name in moved]
+
+
+def same_units(model: Model) -> dict[str, tuple[str, ...]]:
+    """Tensor -> all tensors that hold the units of the same linear operator, itself included, from
+    the operator to behind its activation, as long as nothing else is made of them."""
+    found = carriers(model.graph)
+    alike: dict[str, tuple[str, ...]] = {}
+    for node in found.linear:
+        names = tuple(value.name or "" for value in _chain(node.outputs[0], found))
+        alike.update(dict.fromkeys(names, names))
+    return alike
 
 
 def last_with_positions(model: Model, listed: Sequence[Layer]) -> Layer | None:
@@ -122,6 +162,34 @@ def _chain(value: ir.Value, found: Carriers) -> list[ir.Value]:
                 break
         chain.append(following)
     return chain
+
+
+def _inactive(chain: Sequence[ir.Value], found: Carriers) -> list[ir.Value]:
+    """The part of ``chain`` that comes before an activation; none where it begins with one."""
+    return list(takewhile(lambda value: not _is_activated(value, found), chain))
+
+
+def _is_activated(value: ir.Value, found: Carriers) -> bool:
+    carried = found.by_value.get(value)
+    return carried is not None and carried.stage is Stage.ACTIVATED
+
+
+def _activated_from(
+    value: ir.Value, found: Carriers, ends: Mapping[ir.Value, ir.Value]
+) -> ir.Value:
+    """What the activation that made ``value`` reads; ``value`` itself where none did. ``ends``: end
+    of a formula -> its source."""
+    while _is_activated(value, found):
+        node = value.producer()
+        assert node is not None  # no graph input is activated
+        sources = [v for v in node.inputs if v is not None and v in found.by_value]
+        if value in ends:
+            value = ends[value]
+        elif len(set(sources)) == 1:
+            value = sources[0]
+        else:
+            break
+    return value
 
 
 def _harmless(node: ir.Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,12 +10,15 @@ import numpy as np
 
 from mho.errors import InvalidOption
 from mho.evaluation import CoalitionEvaluator
-from mho.method import GameMethod, Progress, option
-from mho.players import by_layer, group_names, value_in_words
+from mho.method import GAME_OPTIONS, GameMethod, Progress, option
+from mho.players import GIVEN, by_layer, group_names, value_in_words
 from mho.results import Result
 from mho.types import BoolArray, FloatArray, IntArray
 
 _DEFAULT_POINTS = 33
+
+ORDERS = ("activation", "weight_norm", "conductance", "gradient_x_activation")
+"""Cheap rankings of players that whoever binds the method gives (``runtime/orders.py``)."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,9 @@ class AblationState:
     done.
 
     single, curves: V without each player ``(players,)``, and V along the orders ``(orders,
-    points)``.
+    points)``: the ranking from its top, from its bottom, the random ones, then the others.
     next_single, next_point: first of each not done. points: ``(points,)`` numbers of players
-    removed.
+    removed. others: order -> ``(players,)``, further scores to remove players by.
     """
 
     full: float
@@ -35,6 +39,7 @@ class AblationState:
     points: IntArray
     curves: FloatArray
     next_point: int
+    others: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,25 +48,27 @@ class Ablation(GameMethod[AblationState]):
 
     The ranking is read from ``scores`` (another run's result; the mean over inputs where scores are
     per input). Without one, units are ranked by V(all) - V(all but the unit), which is then the
-    score.
+    score. ``orders`` adds curves along cheap rankings, the highest removed first: units by mean
+    |activation|, by the norm of their weights, by conductance or by gradient times activation for
+    the class that V judges an input by.
     """
 
     name: ClassVar[str] = "ablation"
     summary: ClassVar[str] = "curves of V as top, bottom and random units are removed"
-    uses: ClassVar[frozenset[str]] = frozenset(
-        {"layers", "target", "output", "score", "seed", "value", "evaluations", "substitute"}
-        | {"reference", "groups", "scores", "draws"}
-    )
+    uses: ClassVar[frozenset[str]] = GAME_OPTIONS | {*("evaluations", "scores", "draws", "orders")}
 
     scores: str = option("", "result of another run whose scores make the ranking", file="scores")
     draws: int = option(10, "random orders to compare with", minimum=1, maximum=1000)
+    orders: tuple[str, ...] = option(
+        (), "further orders of removal to compare with, each from its highest", choices=ORDERS
+    )
 
     def state_class(self) -> type[AblationState]:
         return AblationState
 
     def init(self, evaluator: CoalitionEvaluator) -> AblationState:
         players = len(evaluator.players)
-        given = evaluator.ranking
+        given = evaluator.rankings.get(GIVEN)
         singles = 0 if given is not None else players
         points = self._points(players, singles)
         return AblationState(
@@ -70,8 +77,9 @@ class Ablation(GameMethod[AblationState]):
             next_single=0,
             ranking=np.zeros(0) if given is None else given,
             points=points,
-            curves=np.zeros((2 + self.draws, len(points))),
+            curves=np.zeros((self._orders, len(points))),
             next_point=0,
+            others={name: evaluator.rankings[name] for name in self._others},
         )
 
     def step(self, state: AblationState, evaluator: CoalitionEvaluator) -> AblationState:
@@ -104,7 +112,7 @@ class Ablation(GameMethod[AblationState]):
         return Progress(done, len(state.single) + state.curves.size, "coalitions")
 
     def result(self, state: AblationState, evaluator: CoalitionEvaluator) -> Result:
-        given = evaluator.ranking is not None
+        given = GIVEN in evaluator.rankings
         return Result(
             estimand=(
                 f"V = {value_in_words(self.value, self.score)} along a given ranking"
@@ -116,7 +124,8 @@ class Ablation(GameMethod[AblationState]):
                 "removed": state.points.astype(np.float64),
                 "top": state.curves[0],
                 "bottom": state.curves[1],
-                "random": state.curves[2:],
+                "random": state.curves[2 : 2 + self.draws],
+                **dict(zip(self._others, state.curves[2 + self.draws :], strict=True)),
             },
             evaluations={"coalitions": 1 + len(state.single) + state.curves.size},
             report={
@@ -124,15 +133,25 @@ class Ablation(GameMethod[AblationState]):
                 "players": len(evaluator.players),
                 "v_full": state.full,
                 "ranking": "given" if given else "single removals",
+                "orders": list(self._others),
                 "groups": group_names(evaluator),
             },
         )
 
+    @property
+    def _orders(self) -> int:
+        """How many curves there are."""
+        return 2 + self.draws + len(self._others)
+
+    @property
+    def _others(self) -> tuple[str, ...]:
+        """The further orders, each once, as their curves stand."""
+        return tuple(dict.fromkeys(self.orders))
+
     def _points(self, players: int, singles: int) -> IntArray:
         """How many players are removed at each point: every number where there is room, else ever
         wider apart, and always none and all."""
-        curves = 2 + self.draws
-        most = _DEFAULT_POINTS
+        curves, most = self._orders, _DEFAULT_POINTS
         if self.evaluations:
             most = (self.evaluations - 1 - singles) // curves
             if most < 2:
@@ -156,9 +175,12 @@ class Ablation(GameMethod[AblationState]):
             places = np.argsort(-state.ranking, kind="stable")
         elif order == 1:
             places = np.argsort(state.ranking, kind="stable")
-        else:
+        elif order < 2 + self.draws:
             seeds = np.random.SeedSequence([self.seed, order - 2])
             places = np.random.Generator(np.random.Philox(seeds)).permutation(players)
+        else:
+            scores = state.others[self._others[order - 2 - self.draws]]
+            places = np.argsort(-scores, kind="stable")
         kept = np.ones(players, dtype=bool)
         kept[places[:removed]] = False
         return kept
