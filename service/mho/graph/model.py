@@ -21,11 +21,13 @@ class Model:
 
     digest: SHA-256 (hex) of the files it was read from, provenance of every result.
     notes: sentences for the reader about what loading had to do or could not do.
+    path: the file that it was read from.
     """
 
     ir: onnx_ir.Model
     digest: str
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
     @property
     def graph(self) -> onnx_ir.Graph:
@@ -48,10 +50,15 @@ class Model:
         return replace(self, ir=copy, notes=(*self.notes, *notes))
 
 
+def fits_one_message(model: onnx_ir.Model) -> bool:
+    """Whether the weights of the main graph leave room for the rest."""
+    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
+    return size <= _MAX_PROTO_BYTES
+
+
 def serialized(model: onnx_ir.Model) -> bytes | None:
     """The model as ONNX bytes; None where it is too large for one message (save it instead)."""
-    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
-    if size > _MAX_PROTO_BYTES:
+    if not fits_one_message(model):
         return None
     proto = onnx_ir.to_proto(model)
     return proto.SerializeToString(deterministic=True)

@@ -179,8 +179,9 @@ class Client:
 
         inputs: a .npy, .npz or .zip file, or a folder of images; an array; arrays by graph input;
         or a list of PIL images or of paths. labels: a .npy or .tsv file, or whole numbers, one per
-        input. preprocess: how images become tensors: a preset's name, a spec as text or mapping, or
-        a .yaml or .json file. The same data again are the same dataset.
+        input; or a regressor's targets, floats of shape (inputs, outputs). preprocess: how images
+        become tensors: a preset's name, a spec as text or mapping, or a .yaml or .json file. The
+        same data again are the same dataset.
         """
         with tempfile.TemporaryDirectory(prefix="mho-") as folder:
             files = [inputs_file(inputs, Path(folder))]

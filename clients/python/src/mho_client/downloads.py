@@ -45,6 +45,10 @@ class Downloader:
 
     def text(self, name: str) -> str:
         """The whole of an artifact that is text."""
+        return self.content(name).decode("utf-8")
+
+    def content(self, name: str) -> bytes:
+        """The whole of an artifact."""
         content = bytearray()
         for attempt in self._connection.attempts():
             try:
@@ -54,7 +58,7 @@ class Downloader:
                 break
             except grpc.RpcError as error:
                 attempt.failed(error)
-        return content.decode("utf-8")
+        return bytes(content)
 
     def _fetch(self, artifact: Artifact, path: Path, arrived: Callable[[int], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -67,15 +67,16 @@ def inputs_file(inputs: Inputs, folder: Path) -> LocalFile:
 
 
 def labels_file(labels: PathOrArray | Sequence[int], folder: Path) -> LocalFile:
-    """Labels as .npy or .tsv."""
+    """Labels as .npy or .tsv; floats are the targets of a regressor, ``(inputs, outputs)``."""
     if isinstance(labels, (str, PathLike)):
         path = existing(labels, "labels")
         return LocalFile(path.name, path)
     array = np.asarray(labels)
-    if array.dtype.kind not in "iu":
+    whole = array.dtype.kind == "f" and array.ndim < 2 and np.array_equal(array, np.round(array))
+    if array.dtype.kind not in "iuf" or whole:
         raise invalid(
             f"labels are {array.dtype} of shape {array.shape}; whole numbers, one per input, are "
-            "needed",
+            "needed, or a regressor's targets: floats of shape (inputs, outputs)",
             "labels",
         )
     return array_file(array, folder, "labels")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import grpc
 
 from mho_client.connection import Connection
 from mho_client.downloads import Downloader, DownloadProgress
-from mho_client.errors import MhoClientError, code_of
+from mho_client.errors import MhoClientError, code_of, invalid
 from mho_client.resources import Artifact, Event, JobError, JobStatus, Progress
 from mho_client.results import FetchedArray, Result, fetched_arrays, result_of
 from mho_client.v1 import jobs_pb2, jobs_pb2_grpc
 
 _SUMMARY = "result.json"
+_MODEL, _WEIGHTS = "model.onnx", "model.onnx.data"
 
 
 class JobFailed(MhoClientError):
@@ -128,6 +131,45 @@ class Job:
         """All artifacts as files of ``folder``: verified, and resumed where it broke off before."""
         return Downloader(self._connection).fetch(self.artifacts(), Path(folder), progress)
 
+    def model_bytes(self) -> bytes:
+        """The ONNX model that the job has made, as of ``edit``; FAILED_PRECONDITION for a job that
+        has made none, or one whose weights lie in a file of their own (see ``save_model``)."""
+        made = self._model()
+        if len(made) > 1:
+            raise MhoClientError(
+                f"the weights of the job's model lie in {made[1].path} beside it; call save_model",
+                code="FAILED_PRECONDITION",
+                reason="UNSUPPORTED",
+                subject=made[1].path,
+            )
+        content = Downloader(self._connection).content(made[0].name)
+        if hashlib.sha256(content).hexdigest() != made[0].sha256:
+            raise MhoClientError(
+                f"the bytes of '{made[0].path}' that arrived do not have the digest that the "
+                "server gave; ask again",
+                code="DATA_LOSS",
+                reason="INVALID_DATA",
+                subject=made[0].path,
+            )
+        return content
+
+    def save_model(
+        self, path: str | PathLike[str], progress: DownloadProgress | None = None
+    ) -> list[Path]:
+        """The ONNX model that the job has made as the file ``path``, and, where its weights lie in
+        a file of their own, that one beside it, under the name by which the model knows it.
+
+        FAILED_PRECONDITION for a job that has made none.
+        """
+        target = Path(path)
+        model, *weights = self._model()
+        files = [replace(model, path=target.name), *weights]
+        if target.name in {artifact.path for artifact in weights}:
+            raise invalid(
+                f"'{target.name}' is what the model's weights are called; take another name", "path"
+            )
+        return Downloader(self._connection).fetch(files, target.parent, progress)
+
     def cancel(self) -> JobStatus:
         """Ask the job to stop; it ends as CANCELLED soon after."""
         request = jobs_pb2.CancelJobRequest(name=self.name)
@@ -136,6 +178,19 @@ class Job:
     def delete(self) -> None:
         """Forget a job that has ended, and what it found."""
         self._connection.call(self._jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=self.name))
+
+    def _model(self) -> list[Artifact]:
+        """The files of the model that the job has made, the ONNX file first."""
+        found = {artifact.path: artifact for artifact in self.artifacts()}
+        made = [found[name] for name in (_MODEL, _WEIGHTS) if name in found]
+        if not made or made[0].path != _MODEL:
+            raise MhoClientError(
+                f"the job {self.id} has made no model; only methods such as edit make one",
+                code="FAILED_PRECONDITION",
+                reason="FAILED_PRECONDITION",
+                subject=self.name,
+            )
+        return made
 
     def _arrays(self, keys: list[str]) -> list[FetchedArray]:
         """The arrays; after a lost connection, those that are still missing."""
