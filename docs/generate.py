@@ -51,7 +51,7 @@ def values() -> list[str]:
     kinds = entries("mho.values", Value)  # type: ignore[type-abstract]
     return _table(
         ("value", "V of a coalition", "needs labels"),
-        [(f"`{n}`", k.summary, "yes" if k.needs_labels else "no") for n, k in kinds.items()],
+        [(f"`{n}`", k.summary, ", ".join(sorted(need.value for need in k.needs)) or "nothing") for n, k in kinds.items()],
     )
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from mho.errors import InvalidOption
-from mho.estimators import permutation
+from mho.estimator import Estimator
 from mho.method import GameMethod, Method, Option, build, choices_of, option, options_of
 from mho.methods import ablation
 from mho.methods.shapley import Shapley
+from mho.registry import entries
 from mho.types import JSON
+from mho.value import Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,18 +107,20 @@ def test_what_is_refused(name: str, value: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("value", "value 'beauty' does not exist; choose one of accuracy, cross_entropy, logit"),
-        ("estimator", "estimator 'beauty' does not exist; choose one of exact, permutation"),
-    ],
+    ("name", "package", "contract"),
+    [("value", "mho.values", Value), ("estimator", "mho.estimators", Estimator)],
 )
-def test_names_of_a_registry_are_the_keywords(name: str, message: str) -> None:
+def test_names_of_a_registry_are_the_keywords(
+    name: str, package: str, contract: type[object]
+) -> None:
     described = {entry.name: described for entry, described in options_of(Shapley)}[name]
-    assert ", ".join(described.choices) == message.partition("choose one of ")[2]
+    names = tuple(entries(package, contract))
+    assert described.choices == names
+    assert len(names) > 5
     assert not described.free
     for choice in described.choices:
         assert getattr(build(Shapley, {name: choice}), name) == choice
+    message = f"{name} 'beauty' does not exist; choose one of {', '.join(names)}"
     with pytest.raises(InvalidOption, match=re.escape(message)) as caught:
         build(Shapley, {name: "beauty"})
     assert caught.value.subject == name
@@ -127,10 +131,9 @@ def test_choices_without_a_registry_are_those_declared() -> None:
     assert all(not described.registry for _, described in options_of(Method))
 
 
-def test_the_help_names_the_default_budgets() -> None:
+def test_the_help_names_the_default_budget_of_ablation() -> None:
     """``method`` may not import the methods, so their constants are repeated in its text."""
     text = {entry.name: described.help for entry, described in options_of(GameMethod)}[
         "evaluations"
     ]
-    assert f"{permutation._DEFAULT_PERMUTATIONS} permutations for shapley" in text
     assert f"{ablation._DEFAULT_POINTS} points a curve for ablation" in text

@@ -34,7 +34,7 @@ def commands() -> list[list[str]]:
 def folder(tmp_path: Path) -> Path:
     """What the README takes for granted: model.onnx, inputs.npy, labels.npy and pictures/."""
     shutil.copy(shapes.MODEL, tmp_path / "model.onnx")
-    shapes.inputs(tmp_path, 6)
+    shapes.inputs(tmp_path, 12)
     module = shapes.drawing_module()
     module.write_folder(module.draw(4, 3, "shuffled"), tmp_path / "pictures")
     return tmp_path

@@ -204,12 +204,40 @@ class CoalitionEvaluator(Protocol):
         """The layers of the players, in the order of the graph."""
 
     @property
-    def ranking(self) -> FloatArray | None:
-        """``(players,)``: scores from outside by which to rank the players, or None."""
+    def rankings(self) -> Mapping[str, FloatArray]:
+        """Name -> ``(players,)``: scores from outside by which to rank the players."""
 
-    def values(self, coalitions: BoolArray) -> FloatArray:
-        """``(coalitions, players)`` bool, True where kept -> V ``(coalitions,)``."""
+    @property
+    def samples(self) -> int:
+        """How many inputs V is taken over."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether V is a sum over the inputs, so that a random part of them gives V on average."""
+
+    def values(self, coalitions: BoolArray, samples: IntArray | None = None) -> FloatArray:
+        """``(coalitions, players)`` bool, True where kept -> V ``(coalitions,)``.
+
+        samples: ``(coalitions, inputs)``, the inputs over which V of each coalition is taken,
+        weighted so that V over all is met on average over random ones; all where None.
+        """
 
     @property
     def chunk(self) -> int:
-        """How many coalitions fill a batch."""
+        """How many coalitions, over all inputs, are best asked for at once."""
+
+    @property
+    def surrogate(self) -> str:
+        """What ``linearised`` speaks of: V itself (empty), or the name of the smooth value that
+        stands in.
+
+        InvalidOption where there are no slopes; it says what is in the way.
+        """
+
+    def linearised(self, masks: FloatArray, samples: IntArray | None = None) -> FloatArray:
+        """What each player's marginal would be if the network were linear in its mask.
+
+        One backward pass gives those of all players. masks: ``(masks, players)``, between 0
+        (replaced) and 1 (kept); where the slopes are taken. samples: as for ``values``. Gives
+        ``(masks, players)``.
+        """

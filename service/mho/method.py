@@ -99,6 +99,8 @@ class Method(ABC, Generic[StateT, EvaluatorT]):
     needs: ClassVar[type[Any]]
     """The evaluator protocol the method works on."""
     uses: ClassVar[frozenset[str]]
+    makes_model: ClassVar[bool] = False
+    """Whether a model is among the files of its result."""
 
     layers: tuple[str, ...] = option(
         (), "layers to score: tensor names or globs; default all", free=True, metavar="NAME|GLOB"
@@ -185,8 +187,35 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
         registry="mho.values",
         contract="mho.value:Value",
     )
+    classes: tuple[str, ...] = option(
+        (), "classes that the value looks at, by index, e.g. for recall", metavar="INT", free=True
+    )
+    rank: int = option(
+        5, "how many highest scores count as an answer, for top_k_accuracy", minimum=1
+    )
+    subgroups: tuple[str, ...] = option(
+        (),
+        "subgroups of the data (groups/<name>) that the value looks at, e.g. for gap",
+        metavar="NAME",
+        free=True,
+    )
+    attack: str = option(
+        "none",
+        "adversarial steps made on the inputs first, by the gradient of their cross-entropy",
+        choices=("none", "fgsm", "pgd"),
+    )
+    epsilon: float = option(
+        16 / 255,
+        "largest change of an input's element by the attack: as a share of the pixel range where a "
+        "preprocess spec is known, else in the input's own units",
+        minimum=0.0,
+    )
+    attack_steps: int = option(30, "steps of pgd", minimum=1, maximum=10_000)
+    minibatch: int = option(
+        0, "inputs drawn for each draw of coalitions; 0 takes all inputs", minimum=0
+    )
     estimator: str = option(
-        "permutation",
+        "assisted",
         "how the values are estimated",
         registry="mho.estimators",
         contract="mho.estimator:Estimator",
@@ -194,20 +223,38 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
     evaluations: int = option(
         0,
         "budget of evaluations of V over the data; "
-        "0: 24 permutations for shapley, 33 points a curve for ablation",
+        "0: the estimator's own for shapley, 33 points a curve for ablation",
         minimum=0,
+    )
+    players: str = option(
+        "units", "who plays: every unit, or every layer as one", choices=("units", "layers")
+    )
+    masked: str = option(
+        "after",
+        "units are removed after their normalisation and activation, or before the activation",
+        choices=("after", "before"),
     )
     substitute: str = option(
         "mean",
-        "what a removed unit is replaced by: its mean over the reference, zero, or values "
-        "from a FILE",
-        choices=("mean", "zero"),
+        "what a removed unit is replaced by: its mean over the reference, its mean at each "
+        "position, zero, its activation on another input drawn at random, or values from a FILE",
+        choices=("mean", "position_mean", "zero", "resample"),
         file="array",
     )
     reference: str = option(
-        "", "data over which the means are taken; default the inputs", file="data"
+        "",
+        "data over which the means are taken, or that give the activations; default the inputs",
+        file="data",
     )
     groups: str = option("", "file of named groups of units that play as one", file="groups")
+
+
+GAME_OPTIONS = frozenset(
+    {"layers", "target", "output", "score", "seed", "value", "classes", "rank", "subgroups"}
+    | {"attack", "epsilon", "attack_steps", "players", "masked", "substitute", "reference"}
+    | {"groups"}
+)
+"""Options that mean something to every method that plays a game."""
 
 
 def options_of(kind: type[Any]) -> Iterator[tuple[Field[Any], Option]]:
@@ -246,17 +293,24 @@ def build(kind: type[Any], values: Mapping[str, JSON]) -> Any:
 def _checked(entry: Field[Any], described: Option, value: JSON) -> Any:
     """``value`` in the type of the option's default; otherwise InvalidOption."""
     if isinstance(entry.default, tuple):
-        return _names(entry.name, value)
+        return _names(entry.name, described, value)
     if isinstance(entry.default, str):
         return _text(entry.name, described, value)
     return _number(entry.name, described, value, whole=isinstance(entry.default, int))
 
 
-def _names(name: str, value: JSON) -> tuple[str, ...]:
+def _names(name: str, described: Option, value: JSON) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
         raise InvalidOption(
             f"option '{name}' takes a list of names, not {_shown(value)}", subject=name
         )
+    for entry in value:
+        if described.choices and not described.free and entry not in described.choices:
+            raise InvalidOption(
+                f"option '{name}' names {_shown(entry)}; choose from "
+                f"{', '.join(described.choices)}",
+                subject=name,
+            )
     return tuple(value)
 
 

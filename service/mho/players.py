@@ -10,6 +10,9 @@ from mho.types import JSON, FloatArray
 GROUPS = "groups"
 """Under this name stand the scores of players that are groups of units, in the players' order."""
 
+GIVEN = "given"
+"""Name of the ranking that is read from the result of another run."""
+
 
 def by_layer(game: CoalitionEvaluator, values: FloatArray) -> dict[str, FloatArray]:
     """``(players,)`` -> layer name -> ``(units,)`` where every unit plays for itself; otherwise all

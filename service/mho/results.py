@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from mho.types import JSON, FloatArray
 
@@ -31,6 +33,17 @@ class Completeness:
     gap: FloatArray
 
 
+class WrittenModel(Protocol):
+    """A model that a method has made, to be written as files of the result."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files that ``write`` makes, the ONNX file first."""
+
+    def write(self, folder: Path) -> None:
+        """Write the files into ``folder``."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a method returns.
@@ -47,6 +60,7 @@ class Result:
     curves: name -> ``(points,)`` or ``(draws, points)``; all of one result share their x axis,
         which is the curve named ``removed``.
     completeness: one entry per cut, for path methods.
+    model: a model that was made, which becomes files of the result.
     evaluations: what was spent, e.g. ``{"coalitions": 4000}`` or ``{"forward": 64, "tail": 9000}``.
     report: further plain figures, written into the summary as they are.
     notes: sentences that the reader must see (why an engine was taken, what does not apply).
@@ -59,6 +73,7 @@ class Result:
     interval_factor: float = 1.96
     curves: Mapping[str, FloatArray] = field(default_factory=dict)
     completeness: Sequence[Completeness] = ()
+    model: WrittenModel | None = None
     evaluations: Mapping[str, int] = field(default_factory=dict)
     report: Mapping[str, JSON] = field(default_factory=dict)
     notes: Sequence[str] = ()

@@ -1,7 +1,8 @@
 """Stands in for ``mho.jobs.attribution`` in the workers; any model of bytes ``toy…`` will do.
 
 How a run behaves is told by the option ``layers``, since the methods are the real ones:
-``steps=5``, ``pause=0.1`` (seconds a step takes), ``fail`` (at the last step).
+``steps=5``, ``pause=0.1`` (seconds a step takes), ``fail`` (at the last step), ``model`` or
+``model=apart`` (makes a model, its weights beside it).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ SCORES = {
 }
 STD_ERROR = {"block/relu": np.array([0.1, 0.2, 0.3])}
 MAPS = {"fc": np.arange(8.0).reshape(2, 2, 2)}
+MODEL, WEIGHTS = b"toy made" * 300_000, b"weights"
 CURVES = {"removed": np.arange(4.0), "top": np.ones((2, 4))}
 
 
@@ -47,6 +49,7 @@ class Run:
         self.total = int(said.get("steps", 2))
         self.pause = float(said.get("pause", 0))
         self.fails = "fail" in said
+        self.makes = said.get("model")
         self.task = task
         self.count = 0
 
@@ -114,6 +117,10 @@ class Run:
         write_npz(folder / "scores.npz", arrays)
         (folder / "pictures").mkdir()
         (folder / "pictures" / "units.png").write_bytes(b"\x89PNG" + bytes(3_000_000))
+        if self.makes is not None:
+            (folder / "model.onnx").write_bytes(MODEL)
+        if self.makes == "apart":
+            (folder / "model.onnx.data").write_bytes(WEIGHTS)
         (folder / "result.json").write_text(json.dumps(summary(result, context)))
 
 

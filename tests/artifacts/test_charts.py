@@ -182,6 +182,36 @@ def test_only_curves_over_the_common_axis_are_drawn() -> None:
     assert lines.drawable({"top": np.ones(3)}) == {}
 
 
+def test_orders_are_drawn_beside_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in words and in a colour of its own, dashed, so that the ranking stands out."""
+    axes = []
+    figure = style.figure
+
+    def kept(height: float) -> object:
+        made = figure(height)
+        axes.append(made)
+        return made
+
+    monkeypatch.setattr(lines.style, "figure", kept)
+    curves = {"removed": np.arange(4.0), "random": RNG.normal(size=(3, 4))}
+    names = ("top", "bottom", "activation", "weight_norm", "conductance", "gradient_x_activation")
+    curves |= {name: RNG.normal(size=4) for name in names}
+    drawn(Result("what", curves=curves), context(conv("relu1", 3)))
+    found = {line.get_label(): line for line in axes[0].axes[0].get_lines()}
+    assert set(found) == {
+        "highest scores first",
+        "lowest scores first",
+        "random order (mean of 3)",
+        "highest mean |activation| first",
+        "largest weights first",
+        "highest conductance first",
+        "highest gradient × activation first",
+    }
+    assert len({line.get_color() for line in found.values()}) == 7
+    dashed = {label for label, line in found.items() if line.get_linestyle() == "--"}
+    assert dashed == {label for label in found if "scores" not in label and "random" not in label}
+
+
 def test_units_are_ranked_over_all_layers() -> None:
     result = Result("what", {"b": np.array([3.0, -9.0, np.nan]), "a": np.array([5.0, 3.0])})
     layers = ranking.by_layer(result, context(conv("a", 2), conv("b", 3)))

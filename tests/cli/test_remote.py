@@ -266,3 +266,17 @@ def test_no_server_is_said_with_its_address(capsys: pytest.CaptureFixture[str]) 
 def test_unknown_jobs_are_not_found(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert mho("watch", "tenants/default/jobs/nosuchjob", "--server", address) == 2
     assert "nosuchjob" in capsys.readouterr().err
+
+
+def test_a_model_edited_by_a_server_is_that_of_a_local_run(address: str, tmp_path: Path) -> None:
+    inputs, labels = shapes.inputs(tmp_path, 12)
+    edit = ["edit", shapes.MODEL, "--inputs", inputs, "--labels", labels, "--draws", 2]
+    edit += ["--remove", "conv1/relu:3", "conv2/relu:4-6"]
+    assert mho("run", *edit, "--out", tmp_path / "local") == 0
+    assert mho("submit", *edit, "--server", address, "--out", tmp_path / "served") == 0
+    local, served = ((tmp_path / name / "model.onnx") for name in ("local", "served"))
+    assert local.read_bytes() == served.read_bytes()
+    reports = [
+        json.loads((p.parent / "result.json").read_text())["report"] for p in (local, served)
+    ]
+    assert reports[0] == reports[1]

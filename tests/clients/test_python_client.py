@@ -17,6 +17,7 @@ from PIL import Image
 from api import toy_entry
 from api.running import Running, running
 from mho_client import Client, Dataset, JobFailed, MhoClientError, Model, Progress
+from mho_client.files import labels_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -226,8 +227,17 @@ def test_data_that_cannot_be_are_refused_before_anything_is_sent(
     for inputs in ([], 3, "nowhere.npy", [object()], np.array([{}], dtype=object)):
         with pytest.raises(MhoClientError, match="inputs"):
             client.upload_dataset(model, inputs)  # type: ignore[arg-type]
-    with pytest.raises(MhoClientError, match="labels are float64"):
-        client.upload_dataset(model, np.ones(2), labels=np.ones(2))
+    for labels in (np.ones(2), ["a", "b"], [True, False]):
+        with pytest.raises(MhoClientError, match=r"labels are .* of shape \(2,\)"):
+            client.upload_dataset(model, np.ones(2), labels=labels)  # type: ignore[arg-type]
+
+
+def test_targets_of_a_regressor_are_floats(client: Client, model: Model, tmp_path: Path) -> None:
+    for targets in (np.array([0.5, 2]), np.ones((2, 1)), [[1.5, 2], [3, 4]]):
+        made = client.upload_dataset(model, np.ones(2), labels=targets)  # type: ignore[arg-type]
+        assert made.name
+        written = labels_file(targets, tmp_path)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.load(written.path), targets)
 
 
 # jobs

@@ -31,6 +31,16 @@ def test_reductions_over_positions(reduction: str | None, opset: int) -> None:
         np.testing.assert_allclose(found[activation_output(name)], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, None])
+def test_magnitudes(reduction: str | None) -> None:
+    model = net(BODY, SIGNATURE, **WEIGHTS)
+    x = normal(3, 5, 2, 3, 4)
+    graph = activations(model, [units.layer(model, "c")], reduction, magnitude=True)
+    c = np.abs(np.einsum("oi,nihw->nohw", WEIGHTS["w"][:, :, 0, 0], x))
+    expected = c if reduction is None else getattr(np, reduction)(c, axis=(2, 3))
+    np.testing.assert_allclose(run(graph, x=x)[activation_output("c")], expected, rtol=1e-4)
+
+
 def test_only_what_is_needed_is_run() -> None:
     model = net(BODY, SIGNATURE, **WEIGHTS)
     slim = activations(model, [units.layer(model, "c")], "mean")

@@ -53,6 +53,12 @@ def test_logits_and_probabilities(closing: str) -> None:
     np.testing.assert_allclose(scores(model, "probability"), CLOSINGS[closing], rtol=1e-5)
 
 
+@pytest.mark.parametrize("closing", CLOSINGS)
+def test_the_output_as_it_is(closing: str) -> None:
+    model = ends_in(closing)
+    np.testing.assert_allclose(scores(model, "output"), run(model, x=X)["y"], rtol=1e-6)
+
+
 def test_a_log_of_something_else_is_no_softmax() -> None:
     model = ends_in("p = Sigmoid(z)  y = Log(p)")
     np.testing.assert_allclose(scores(model), np.log(sigmoid(Z)), rtol=1e-5)

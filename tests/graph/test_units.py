@@ -14,7 +14,15 @@ from graph.light import FOLDER
 from mho.errors import UnknownLayer
 from mho.graph.load import load
 from mho.graph.model import Model
-from mho.graph.units import last_with_positions, layer, layers, playing, select
+from mho.graph.units import (
+    before_activation,
+    last_with_positions,
+    layer,
+    layers,
+    playing,
+    same_units,
+    select,
+)
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 F = np.float32
@@ -477,3 +485,94 @@ def test_the_last_layer_with_positions_holds_no_answers(tmp_path: Path) -> None:
         "y = Gemm(x, v)", "(float[N, 4] x) => (float[N, 3] y)", tmp_path, v=weights["v"]
     )
     assert last_with_positions(flat, layers(flat)) is None
+
+
+def players_before(model: Model) -> list[str]:
+    return [entry.name for entry in playing(model, layers(model), before=True)]
+
+
+def moved(model: Model, *patterns: str) -> list[str]:
+    return [entry.name for entry in before_activation(model, select(model, patterns))]
+
+
+BN = {name: np.ones(4, F) for name in ("scale", "shift", "mean", "variance")}
+BLOCK = """c = Conv(x, w)  n = BatchNormalization(c, scale, shift, mean, variance)  r = Relu(n)
+    y = Conv(r, v)"""
+POINTWISE = np.ones((4, 4, 1, 1), F)
+
+
+def test_players_before_their_activation(tmp_path: Path) -> None:
+    model = model_of(BLOCK, IMAGE, tmp_path, **CONV, **BN, v=POINTWISE)
+    assert players(model) == ["r"]
+    assert players_before(model) == ["n"]
+    for name in "cnr":
+        assert moved(model, name) == ["n"]
+    assert moved(model, "[cnr]", "y") == ["n", "y"]
+    assert same_units(model) == {
+        **dict.fromkeys(("c", "n", "r"), ("c", "n", "r")), "y": ("y",)
+    }  # fmt: skip
+
+
+def test_a_formula_is_masked_before_its_parts(tmp_path: Path) -> None:
+    model = model_of(
+        "c = Conv(x, w)  s = Sigmoid(c)  m = Mul(c, s)  y = Conv(m, v)",
+        IMAGE, tmp_path, **CONV, v=POINTWISE,
+    )  # fmt: skip
+    assert players_before(model) == ["c"]
+    assert moved(model, "m") == ["c"]
+
+
+def test_a_normalisation_behind_the_activation_moves_with_it(tmp_path: Path) -> None:
+    model = model_of(
+        """c = Conv(x, w)  r = Relu(c)  n = BatchNormalization(r, scale, shift, mean, variance)
+        y = Conv(n, v)""",
+        IMAGE, tmp_path, **CONV, **BN, v=POINTWISE,
+    )  # fmt: skip
+    assert players(model) == ["n"]
+    assert players_before(model) == ["c"]
+    assert moved(model, "n") == ["c"]
+    assert moved(model, "[nr]") == ["c"]
+
+
+def test_units_without_an_activation_stay(tmp_path: Path) -> None:
+    model = model_of(
+        "c = Conv(x, w)  p = MaxPool<kernel_shape = [1, 1]>(c)  r = Relu(p)  y = Conv(r, v)",
+        IMAGE, tmp_path, **CONV, v=POINTWISE,
+    )  # fmt: skip
+    assert players(model) == players_before(model) == ["c"]
+    assert moved(model, "c") == ["c"]
+    # the units of the pool are the convolution's, but no more the same
+    assert moved(model, "r") == ["p"]
+
+
+def test_joins_are_masked_before_their_activation(tmp_path: Path) -> None:
+    model = model_of(
+        """a = Conv(x, w)  b = Conv(a, v)  c = Conv(a, v)  j = Add(b, c)
+        n = BatchNormalization(j, scale, shift, mean, variance)  r = Relu(n)  y = Conv(r, v)""",
+        IMAGE, tmp_path, **CONV, **BN, v=POINTWISE,
+    )  # fmt: skip
+    for name in "jnr":
+        assert moved(model, name) == ["n"]
+    assert players_before(model) == ["a", "b", "c"]
+
+
+def test_what_is_read_beside_its_activation(tmp_path: Path) -> None:
+    model = model_of(
+        "c = Conv(x, w)  r = Relu(c)  t = Tanh(c)  j = Concat<axis = 1>(r, t)  y = Conv(j, v)",
+        IMAGE, tmp_path, **CONV, v=np.ones((4, 8, 1, 1), F),
+    )  # fmt: skip
+    assert players_before(model) == ["c"]
+    assert moved(model, "[rt]") == ["c"]
+    assert moved(model, "j") == ["j"]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "squeezenet", "vgg19"])
+def test_as_many_play_before_their_activation_as_behind_it(name: str) -> None:
+    model = load(FOLDER / f"light_{name}.onnx")
+    kinds = Counter(entry.op_type for entry in playing(model, layers(model), before=True))
+    assert sum(kinds.values()) == LIGHT[name][1]
+    assert "Relu" not in kinds
+    units = [
+        sum(entry.units for entry in playing(model, layers(model), before=b)) for b in (False, True)
+    ]
+    assert units[0] == units[1]

@@ -1,4 +1,5 @@
-"""Smooth worths and their slopes in the masks, against the formulas and central differences."""
+"""Arguments of smooth worths and their slopes in the masks, against the formulas and central
+differences."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from mho.graph.mask import mask_input, substitute_input
 from mho.graph.model import Model
 from mho.graph.target import scored
 from mho.graph.units import layer
-from mho.graph.worth import TRUTH, WANTED, WORTH, mask_slopes, slope_output, valued
+from mho.graph.worth import ARGUMENT, TRUTH, WANTED, mask_slopes, slope_output, valued
 from mho.value import Surrogate
 
 F = np.float32
@@ -45,7 +46,7 @@ def softmax(z: np.ndarray) -> np.ndarray:
 
 
 def slow(surrogate: Surrogate, z: np.ndarray, given: np.ndarray, chances: bool) -> np.ndarray:
-    """The formulas as ``Surrogate`` writes them, in float64."""
+    """The worth by the formulas as ``Surrogate`` writes them, in float64."""
     p = z if chances else softmax(z)
     inside = given.astype(bool)
     formulas: dict[Surrogate, Callable[[], np.ndarray]] = {
@@ -58,6 +59,16 @@ def slow(surrogate: Surrogate, z: np.ndarray, given: np.ndarray, chances: bool) 
         Surrogate.SQUARED_ERROR: lambda: ((z - given) ** 2).mean(axis=1),
     }
     return formulas[surrogate]()
+
+
+def argument(surrogate: Surrogate, z: np.ndarray, given: np.ndarray, chances: bool) -> np.ndarray:
+    """What the link makes the worth of: log-odds of probabilities, else the worth itself."""
+    worth = slow(surrogate, z, given, chances)
+    if surrogate is Surrogate.LOG_PROBABILITY:
+        worth = np.exp(worth)
+    if surrogate in (Surrogate.LOG_PROBABILITY, Surrogate.PROBABILITY):
+        return np.asarray(np.log(worth / (1 - worth)))
+    return worth
 
 
 def given_to(surrogate: Surrogate, kind: str) -> tuple[str, np.ndarray]:
@@ -77,14 +88,21 @@ def forward(masks: dict[str, np.ndarray]) -> np.ndarray:
 @pytest.mark.parametrize("kind", GIVEN)
 @pytest.mark.parametrize("chances", [False, True])
 @pytest.mark.parametrize("surrogate", Surrogate)
-def test_worth(surrogate: Surrogate, chances: bool, kind: str) -> None:
+def test_the_argument_and_the_worth_that_the_link_makes_of_it(
+    surrogate: Surrogate, chances: bool, kind: str
+) -> None:
     model = scored(mlp(), score="probability" if chances else "logit")
     name, given = given_to(surrogate, kind)
     found = evaluate(valued(model, surrogate, probabilities=chances), {"x": X, name: given})
     z = forward({"r": np.ones(6), "s": np.ones(5)})
-    expected = slow(surrogate, softmax(z) if chances else z, given, chances)
-    assert list(found) == [WORTH]
-    np.testing.assert_allclose(found[WORTH], expected, rtol=1e-4, atol=1e-5)
+    given_z = softmax(z) if chances else z
+    assert list(found) == [ARGUMENT]
+    expected = argument(surrogate, given_z, given, chances)
+    np.testing.assert_allclose(found[ARGUMENT], expected, rtol=1e-4, atol=1e-5)
+    worth = surrogate.link(found[ARGUMENT].astype(np.float64))
+    np.testing.assert_allclose(
+        worth, slow(surrogate, given_z, given, chances), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", GIVEN)
@@ -102,18 +120,18 @@ def test_slopes_in_the_masks(surrogate: Surrogate, chances: bool, kind: str) -> 
         feeds[substitute_input(each.name)] = SUBSTITUTES[each.name][None]
     found = evaluate(model, feeds)
 
-    def worth(masks: dict[str, np.ndarray]) -> np.ndarray:
+    def at(masks: dict[str, np.ndarray]) -> np.ndarray:
         z = forward(masks)
-        return slow(surrogate, softmax(z) if chances else z, given, chances)
+        return argument(surrogate, softmax(z) if chances else z, given, chances)
 
-    np.testing.assert_allclose(found[WORTH], worth(MASKS), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[ARGUMENT], at(MASKS), rtol=1e-4, atol=1e-5)
     step = 1e-5
     for each in layers:
         for unit in range(each.units):
             up, down = dict(MASKS), dict(MASKS)
             up[each.name] = MASKS[each.name] + step * (np.arange(each.units) == unit)
             down[each.name] = MASKS[each.name] - step * (np.arange(each.units) == unit)
-            expected = (worth(up) - worth(down)) / (2 * step)
+            expected = (at(up) - at(down)) / (2 * step)
             np.testing.assert_allclose(
                 found[slope_output(each.name)][:, unit], expected, rtol=2e-3, atol=2e-5
             )
@@ -137,9 +155,11 @@ def test_a_single_output_has_a_logistic_probability(known: bool) -> None:
         base = base.rewritten(forget)
     model = valued(base, Surrogate.PROBABILITY, probabilities=False, single=not known)
     ones = np.ones((5, 1), F)
-    found = evaluate(model, {"x": X, WANTED: ones})[WORTH]
-    z = np.tanh(X @ W) @ normal(3, 6, 1)
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-z[:, 0])), rtol=1e-5)
+    found = evaluate(model, {"x": X, WANTED: ones})[ARGUMENT]
+    z = (np.tanh(X @ W) @ normal(3, 6, 1))[:, 0]
+    np.testing.assert_allclose(found, z, rtol=1e-5, atol=1e-6)
+    worth = Surrogate.PROBABILITY.link(found.astype(np.float64))
+    np.testing.assert_allclose(worth, 1 / (1 + np.exp(-z)), rtol=1e-5)
 
 
 def test_neither_large_scores_nor_vanished_probabilities_overflow() -> None:
@@ -155,8 +175,28 @@ def test_neither_large_scores_nor_vanished_probabilities_overflow() -> None:
         made = mask_slopes(valued(base, Surrogate.LOG_PROBABILITY, probabilities=chances), layers)
         feeds = {"x": x, WANTED: wanted, mask_input("r"): np.ones((3, 3), F)}
         found = evaluate(made, {**feeds, substitute_input("r"): np.zeros((1, 3), F)})
-        np.testing.assert_allclose(found[WORTH], worth, rtol=1e-3, atol=1e-5)
+        link = Surrogate.LOG_PROBABILITY.link
+        np.testing.assert_allclose(
+            link(found[ARGUMENT].astype(np.float64)), worth, rtol=1e-3, atol=1e-5
+        )
         assert np.isfinite(found[slope_output("r")]).all()
+
+
+@pytest.mark.parametrize("surrogate", [Surrogate.LOG_PROBABILITY, Surrogate.PROBABILITY])
+@pytest.mark.parametrize("chances", [False, True])
+def test_all_classes_together_are_certain(surrogate: Surrogate, chances: bool) -> None:
+    """There is nothing outside of T, and no change of the network changes its probability."""
+    base = scored(mlp(), score="probability" if chances else "logit")
+    layers = [layer(base, "r")]
+    made = mask_slopes(valued(base, surrogate, probabilities=chances), layers)
+    feeds = {"x": X, WANTED: np.ones((5, 4), F), mask_input("r"): MASKS["r"].astype(F)}
+    found = evaluate(made, {**feeds, substitute_input("r"): SUBSTITUTES["r"][None]})
+    certain = found[ARGUMENT].astype(np.float64)[:, None]
+    slope = found[slope_output("r")].astype(np.float64)
+    assert np.isfinite(slope).all()
+    expected = 0.0 if surrogate is Surrogate.LOG_PROBABILITY else 1.0
+    for end in (certain, certain + slope, certain - slope):
+        np.testing.assert_allclose(surrogate.link(end), expected, atol=1e-6)
 
 
 def test_a_layer_on_which_the_worth_does_not_depend_has_no_slope() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mho.data.source import Source
 from mho.errors import InvalidOption, MhoError, TooExpensive, UnknownLayer
 from mho.jobs.attribution import Run, open_run
 from mho.jobs.task import Task
+from mho.runtime import cost
 from mho.types import Array
 
 SETTINGS = Settings(threads=1, provider="cpu")
@@ -160,7 +162,10 @@ def test_exact_shapley_of_groups_equals_permutations_within_their_intervals(tmp_
         tmp_path / "a",
     )
     sampled = finish(
-        open_run(task(tmp_path, "shapley", 30, groups=groups, evaluations=900), SETTINGS),
+        open_run(
+            task(tmp_path, "shapley", 30, groups=groups, evaluations=900, estimator="permutation"),
+            SETTINGS,
+        ),
         tmp_path / "b",
     )
     assert exact["groups"].shape == (8,)
@@ -175,7 +180,8 @@ def test_exact_shapley_of_groups_equals_permutations_within_their_intervals(tmp_
     [
         ("activation", {}),
         ("conductance", {"layers": ["dense1/relu", "pool3"], "tolerance": 0.1}),
-        ("shapley", {"layers": ["conv1/relu"], "evaluations": 80}),
+        ("shapley", {"layers": ["conv1/relu"], "evaluations": 300}),
+        ("shapley", {"layers": ["conv1/relu"], "estimator": "permutation", "evaluations": 80}),
         ("ablation", {"layers": ["conv1/relu"], "evaluations": 120}),
     ],
 )
@@ -200,7 +206,12 @@ def test_resumed_after_every_step_equals_undisturbed(
 
 def test_ablation_takes_the_ranking_of_another_run(tmp_path: Path) -> None:
     finish(
-        open_run(task(tmp_path, "shapley", 20, layers=LAYERS[:1], evaluations=100), SETTINGS),
+        open_run(
+            task(
+                tmp_path, "shapley", 20, layers=LAYERS[:1], estimator="permutation", evaluations=100
+            ),
+            SETTINGS,
+        ),
         tmp_path / "ranking",
     )
     scores = finish(
@@ -267,7 +278,15 @@ def test_the_result_tells_the_files_that_options_named(tmp_path: Path) -> None:
     groups.write_text(json.dumps(members))
     baseline = tmp_path / "start.npy"
     np.save(baseline, np.zeros((3, 48, 48), np.float32))
-    asked = task(tmp_path, "shapley", 4, groups=groups, baseline=baseline, evaluations=40)
+    asked = task(
+        tmp_path,
+        "shapley",
+        4,
+        groups=groups,
+        baseline=baseline,
+        evaluations=40,
+        estimator="permutation",
+    )
     run = open_run(asked, SETTINGS)
     assert any("'baseline' was set, but has no meaning for shapley" in note for note in run.notes)
     finish(run, tmp_path / "out")
@@ -307,3 +326,38 @@ def test_units_that_would_play_twice_are_said(tmp_path: Path) -> None:
     assert any(
         "dense1 holds units that play elsewhere" in n for n in open_run(asked, SETTINGS).notes
     )
+
+
+def test_ablation_of_attacked_inputs_with_all_orders(tmp_path: Path) -> None:
+    orders = ["activation", "weight_norm", "conductance", "gradient_x_activation"]
+    run = open_run(
+        task(
+            tmp_path, "ablation", players="layers", masked="before", substitute="resample",
+            attack="pgd", epsilon=0.2, attack_steps=5, orders=orders, draws=1,
+        ),
+        SETTINGS,
+    )  # fmt: skip
+    scores = finish(run, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert summary["report"]["groups"] == [layer["name"] for layer in summary["layers"]]
+    players = len(summary["report"]["groups"])
+    assert scores["groups"].shape == (players,)
+    for order in orders:
+        assert scores[f"curves/{order}"].shape == (players + 1,)
+        assert scores[f"curves/{order}"][0] == summary["report"]["v_full"]
+    attack = summary["report"]["attack"]
+    assert attack["fooled_after"] > attack["fooled_before"]
+    assert summary["report"]["v_full"] == pytest.approx(1 - attack["fooled_after"])
+    assert len(summary["report"]["donors"]) == 12
+
+
+def test_an_attack_beyond_the_limit_of_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "_PROJECT_AFTER", 0.0)
+    small = replace(SETTINGS, memory_bytes=1, cost_limit_seconds=1e-9)  # one input at a time
+    asked = task(tmp_path, "ablation", 3, layers=["dense1/relu"], attack="fgsm")
+    with pytest.raises(TooExpensive, match="attack fgsm over 3 inputs is estimated to take"):
+        open_run(asked, small)
+    accepted = open_run(replace(asked, cost_accepted=True), small)
+    assert accepted.evaluator.samples == 3

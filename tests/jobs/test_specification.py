@@ -67,7 +67,13 @@ def test_what_fits(method: str, options: dict[str, JSON], labels: bool) -> None:
         ("shapley", {"output": "q"}, UnknownLayer, "output", "outputs are logits, features"),
         ("conductance", {"target": "dog"}, InvalidOption, "target", "'dog'; it must be a class"),
         ("conductance", {"target": "-1"}, InvalidOption, "target", "'-1'; it must be a class"),
-        ("shapley", {}, InvalidOption, "labels", "'accuracy' needs .* 'pictures' .* value logit"),
+        (
+            "shapley",
+            {},
+            InvalidOption,
+            "labels",
+            "'accuracy' needs .* 'pictures' .* value logit or margin or probability$",
+        ),
         ("ablation", {"value": "cross_entropy"}, InvalidOption, "labels", "'cross_entropy' needs"),
         (
             "ablation",
@@ -78,7 +84,7 @@ def test_what_fits(method: str, options: dict[str, JSON], labels: bool) -> None:
         ),
         ("conductance", {"target": "label"}, InvalidOption, "target", "needs a label"),
         ("shapley", {"value": "beauty"}, InvalidOption, "value", "'beauty' does not exist"),
-        ("shapley", {"estimator": "x"}, InvalidOption, "estimator", "choose one of exact, perm"),
+        ("shapley", {"estimator": "x"}, InvalidOption, "estimator", "choose one of .*exact"),
         ("shapley", {"seed": 10**400}, InvalidOption, "seed", "about 400 digits"),
     ],
 )
@@ -88,6 +94,57 @@ def test_what_does_not_fit(
     with pytest.raises(error, match=message) as caught:
         fit(method, options, model(), dataset(labels=False))
     assert caught.value.subject == subject
+
+
+@pytest.mark.parametrize(
+    ("options", "summary", "subject", "message"),
+    [
+        ({"value": "recall"}, {}, "classes", "'recall' is that of one class .* --classes"),
+        ({"value": "recall", "classes": ["dog"]}, {}, "classes", "'dog' of --classes is no class"),
+        ({"value": "recall", "classes": ["-1"]}, {}, "classes", "'-1' of --classes is no class"),
+        ({"value": "gap"}, {}, "subgroups", "'gap' is that of subgroups"),
+        ({"value": "gap", "subgroups": ["a", "b", "c"]}, {}, "subgroups", "names 3; name two"),
+        (
+            {"value": "gap", "subgroups": ["a", "x"]},
+            {"groups": ["a", "b"]},
+            "subgroups",
+            "data set 'pictures' has no subgroup 'x'; it has a, b: name",
+        ),
+        (
+            {"value": "subgroup_accuracy", "subgroups": ["x"]},
+            {"groups": []},
+            "subgroups",
+            "no subgroup 'x'; it has none",
+        ),
+        (
+            {"value": "squared_error"},
+            {"truth": False},
+            "targets",
+            "'squared_error' needs the targets .* 'pictures' has none; .*'targets', or take",
+        ),
+    ],
+)
+def test_values_that_do_not_fit_their_options_or_the_data(
+    options: dict[str, JSON], summary: dict[str, Any], subject: str, message: str
+) -> None:
+    with pytest.raises(InvalidOption, match=message) as caught:
+        fit("shapley", options, model(), dataset(labels=True, **summary))
+    assert caught.value.subject == subject
+
+
+@pytest.mark.parametrize(
+    ("options", "summary"),
+    [
+        ({"value": "recall", "classes": ["3", "7"]}, {"labels": True}),
+        ({"value": "gap", "subgroups": ["a"]}, {"labels": True, "groups": ["a"]}),
+        ({"value": "squared_error"}, {"labels": False, "truth": True}),
+        ({"value": "squared_error", "target": "label"}, {"labels": False}),
+        ({"value": "gap", "subgroups": ["a"]}, {}),
+    ],
+)
+def test_values_that_fit(options: dict[str, JSON], summary: dict[str, Any]) -> None:
+    """What a record of an earlier version does not say is left to the worker."""
+    fit("shapley", options, model(), dataset(**summary))
 
 
 def test_a_name_is_suggested_once() -> None:
@@ -102,3 +159,21 @@ def test_what_is_not_known_of_a_model_is_left_to_the_worker(missing: str) -> Non
     partly = {name: value for name, value in FOUND.items() if name != missing}
     fit("shapley", {"layers": ["anything"]}, model(partly), dataset())
     fit("shapley", {"output": "anything"}, model({}), dataset())
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "error", "subject", "message"),
+    [
+        ("edit", {"remove": ["hiden:3"]}, UnknownLayer, "remove", "'remove' names 'hiden'"),
+        ("conductance", {"units": ["hiden:3"]}, UnknownLayer, "units", "'units' names 'hiden'"),
+        ("edit", {"remove": ["hidden"]}, InvalidOption, "remove", "named by layer and index"),
+        ("edit", {}, InvalidOption, "remove", "nothing says which units go"),
+    ],
+)
+def test_options_that_name_units_are_read_before_a_job_is_accepted(
+    method: str, options: dict[str, JSON], error: type[MhoError], subject: str, message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        fit(method, options, model(), dataset(labels=True))
+    assert caught.value.subject == subject
+    fit("edit", {"remove": ["hidden:3", "block1/relu:0-2"]}, model(), dataset(labels=True))

@@ -1,4 +1,5 @@
-"""Slopes of every value in the masks, against central differences in float64."""
+"""Marginals predicted from slopes in the masks, for every value, against a slow version of their
+formula with central differences in float64."""
 
 from __future__ import annotations
 
@@ -82,32 +83,53 @@ def forward(mask: FloatArray) -> FloatArray:
     return np.asarray(s @ v)
 
 
-def smooth(value: Value, mask: FloatArray, rows: np.ndarray | None = None) -> float:
-    """The surrogate of V under a mask, over the inputs ``rows`` that matter, or all."""
+def arguments(value: Value, mask: FloatArray) -> FloatArray:
+    """``(inputs,)``: the argument of each one's surrogate under a mask, from its formula."""
     z = forward(mask)
     wanted = value.wanted(KNOWN, 4)
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+    def odds(i: int) -> float:
+        return float(np.log(p[i][wanted[i]].sum() / p[i][~wanted[i]].sum()))
+
     formulas: dict[Surrogate, Callable[[int], float]] = {
         Surrogate.SCORE: lambda i: z[i][wanted[i]].mean(),
-        Surrogate.LOG_PROBABILITY: lambda i: np.log(p[i][wanted[i]].sum()),
-        Surrogate.PROBABILITY: lambda i: p[i][wanted[i]].sum(),
+        Surrogate.LOG_PROBABILITY: odds,
+        Surrogate.PROBABILITY: odds,
         Surrogate.MARGIN: lambda i: z[i][wanted[i]].max() - z[i][~wanted[i]].max(),
         Surrogate.SQUARED_ERROR: lambda i: ((z[i] - KNOWN.truth[i]) ** 2).mean(),  # type: ignore[index]
     }
+    return np.array([formulas[value.surrogate](i) for i in range(len(z))])
+
+
+def worth(value: Value, argument: FloatArray) -> FloatArray:
+    """The smooth worth of an argument, as a chance p = 1 / (1 + exp(-argument)) has it."""
+    if value.surrogate is Surrogate.LOG_PROBABILITY:
+        return np.asarray(np.log(1 / (1 + np.exp(-argument))))
+    if value.surrogate is Surrogate.PROBABILITY:
+        return np.asarray(1 / (1 + np.exp(-argument)))
+    return argument
+
+
+def weighed(value: Value, each: FloatArray, rows: np.ndarray | None = None) -> float:
+    """The sum of the worths of inputs ``(inputs,)``, over ``rows`` of those that matter, or all."""
     weights = value.weights(KNOWN)
     matter = np.flatnonzero(weights)
-    rows = np.arange(len(matter)) if rows is None else rows
-    worth = sum(weights[i] * formulas[value.surrogate](int(i)) for i in matter[rows])
-    return float(value.sign * worth * len(matter) / len(rows))
+    chosen = matter if rows is None else matter[rows]
+    total = sum(weights[i] * each[i] for i in chosen)
+    return float(value.sign * total * len(matter) / len(chosen))
 
 
-def slopes(value: Value, mask: FloatArray, rows: np.ndarray | None = None) -> FloatArray:
-    """Central differences of ``smooth``, ``(players,)``."""
+def linearised(value: Value, mask: FloatArray, rows: np.ndarray | None = None) -> FloatArray:
+    """``(players,)``, slowly, one player after another: its mask moved to both ends along the
+    tangent of the argument, which is a central difference."""
     step, found = 1e-5, []
-    for player in range(len(PLAYERS)):
+    middle = arguments(value, mask)
+    for player, share in enumerate(mask):
         moved = step * (np.arange(len(PLAYERS)) == player)
-        ends = (smooth(value, mask + sign * moved, rows) for sign in (1, -1))
-        found.append((next(ends) - next(ends)) / (2 * step))
+        slope = (arguments(value, mask + moved) - arguments(value, mask - moved)) / (2 * step)
+        kept, gone = middle + (1 - share) * slope, middle - share * slope
+        found.append(weighed(value, worth(value, kept) - worth(value, gone), rows))
     return np.array(found)
 
 
@@ -116,54 +138,95 @@ def test_every_value_is_here() -> None:
 
 
 @pytest.mark.parametrize(("name", "asked"), CASES, ids=IDS)
-def test_slopes(name: str, asked: Asked) -> None:
+def test_as_a_slow_version_has_it(name: str, asked: Asked) -> None:
     value = VALUES[name](asked)
-    masks = np.random.default_rng(1).uniform(0, 1, (3, len(PLAYERS)))
-    masks[0] = 1
-    found = game(value).slopes(masks)
-    for mask, worth, slope in zip(masks, found.worth, found.slopes, strict=True):
-        np.testing.assert_allclose(worth, smooth(value, mask), rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(slope, slopes(value, mask), rtol=2e-3, atol=2e-5)
+    masks = np.random.default_rng(1).uniform(0, 1, (4, len(PLAYERS)))
+    masks[0], masks[1] = 1, 0
+    found = game(value).linearised(masks)
+    for mask, each in zip(masks, found, strict=True):
+        np.testing.assert_allclose(each, linearised(value, mask), rtol=2e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize(("name", "asked"), CASES, ids=IDS)
-def test_where_units_are_kept_or_gone_a_smooth_worth_is_v(name: str, asked: Asked) -> None:
-    value = VALUES[name](asked)
-    played = game(value)
-    coalitions = np.random.default_rng(2).integers(0, 2, (4, len(PLAYERS))).astype(bool)
-    found, worth = played.values(coalitions), played.slopes(coalitions.astype(np.float64)).worth
-    if value.smooth:
-        np.testing.assert_allclose(worth, found, rtol=1e-5, atol=1e-6)
-        assert played.surrogate == ""
-    else:
-        assert played.surrogate == value.stand_in
-        assert not np.allclose(worth, found)
-
-
-@pytest.mark.parametrize(("name", "asked"), CASES, ids=IDS)
-def test_slopes_over_minibatches(name: str, asked: Asked) -> None:
+def test_over_minibatches(name: str, asked: Asked) -> None:
     value = VALUES[name](asked)
     played = game(value)
     size = played.samples // 2 + 1
     masks = np.random.default_rng(3).uniform(0, 1, (2, len(PLAYERS)))
     rows = np.stack([np.random.default_rng(k).permutation(played.samples)[:size] for k in (4, 5)])
-    found = played.slopes(masks, rows)
-    for mask, chosen, worth, slope in zip(masks, rows, found.worth, found.slopes, strict=True):
-        np.testing.assert_allclose(worth, smooth(value, mask, chosen), rtol=1e-4, atol=1e-5)
-        expected = slopes(value, mask, chosen)
-        np.testing.assert_allclose(slope, expected, rtol=2e-3, atol=2e-5)
+    found = played.linearised(masks, rows)
+    for mask, chosen, each in zip(masks, rows, found, strict=True):
+        np.testing.assert_allclose(each, linearised(value, mask, chosen), rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize(("name", "asked"), CASES, ids=IDS)
+def test_a_smooth_worth_is_v_and_another_is_named(name: str, asked: Asked) -> None:
+    """The slow worth that slopes are compared with is V where units are kept or gone."""
+    value = VALUES[name](asked)
+    played = game(value)
+    coalitions = np.random.default_rng(2).integers(0, 2, (4, len(PLAYERS))).astype(bool)
+    slow = [weighed(value, worth(value, arguments(value, c.astype(float)))) for c in coalitions]
+    if value.smooth:
+        np.testing.assert_allclose(played.values(coalitions), slow, rtol=1e-5, atol=1e-6)
+        assert played.surrogate == ""
+    else:
+        assert not np.allclose(played.values(coalitions), slow)
+        assert played.surrogate == value.stand_in != ""
+
+
+def one_layer(value: Value, classes: int, judged: np.ndarray) -> MaskedCoalitions:
+    """A network whose scores are linear in the masks of its one layer, some units together, one
+    not playing."""
+    model = net(
+        "a = Gemm(x, w)  r = Tanh(a)  y = Gemm(r, v)", f"(float[N,3] x) => (float[N,{classes}] y)",
+        w=W, v=normal(8, 6, classes),
+    )  # fmt: skip
+    players = [Player("pair", {"r": (0, 4)}), *(Player(f"r #{i}", {"r": (i,)}) for i in (1, 2, 3))]
+    return MaskedCoalitions(
+        problem(model, data(X), "r"), players, MEANS, value, Samples(judged)
+    )  # fmt: skip
+
+
+def marginals_are_exact(played: MaskedCoalitions) -> None:
+    """Those of every player at coalitions of all sizes."""
+    count = len(played.players)
+    for size in range(count + 1):
+        coalition = np.random.default_rng(size).permutation(count) < size
+        found = played.linearised(coalition[None].astype(np.float64))[0]
+        for player in range(count):
+            ends = np.stack([coalition, coalition])
+            ends[:, player] = True, False
+            kept, gone = played.values(ends)
+            np.testing.assert_allclose(found[player], kept - gone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "classes"),
+    [
+        ("logit", Asked(classes=(0, 2)), 4),
+        ("margin", Asked(), 2),
+        ("probability", Asked(), 2),
+        ("cross_entropy", Asked(), 2),
+    ],
+)
+def test_marginals_are_exact_where_the_argument_is_linear_in_the_masks(
+    name: str, asked: Asked, classes: int
+) -> None:
+    """Mean scores are, and between two classes the margin and the log-odds."""
+    judged = np.array([0, 1, 1, 0, 0, 1, 1])
+    marginals_are_exact(one_layer(VALUES[name](asked), classes, judged))
 
 
 def test_batches_do_not_matter() -> None:
     value = VALUES["margin"]()
     masks = np.random.default_rng(1).uniform(0, 1, (5, len(PLAYERS)))
-    narrow, wide = game(value, memory=1).slopes(masks), game(value).slopes(masks)
-    np.testing.assert_allclose(narrow.worth, wide.worth, rtol=1e-5)
-    np.testing.assert_allclose(narrow.slopes, wide.slopes, rtol=1e-4, atol=1e-6)
+    narrow, wide = game(value, memory=1).linearised(masks), game(value).linearised(masks)
+    np.testing.assert_allclose(narrow, wide, rtol=1e-4, atol=1e-6)
 
 
 def test_probabilities_of_the_model_itself() -> None:
-    """A closing Sigmoid gives independent probabilities, which softmax would not."""
+    """A closing Sigmoid gives independent probabilities, which softmax would not: their log-odds
+    are linear in the masks here, so that marginals are exact."""
     model = net(
         "a = Gemm(x, w)  r = Tanh(a)  z = Gemm(r, v)  y = Sigmoid(z)",
         "(float[N,3] x) => (float[N,4] y)",
@@ -171,13 +234,13 @@ def test_probabilities_of_the_model_itself() -> None:
         v=normal(3, 6, 4),
     )
     made = replace(problem(model, data(X), "r"), model=scored(model, score="probability"))
-    value = VALUES["probability"](Asked(classes=(0, 2), probabilities=True))
+    value = VALUES["probability"](Asked(classes=(2,), probabilities=True))
     players = [Player(str(i), {"r": (i,)}) for i in range(6)]
     found = MaskedCoalitions(made, players, MEANS, value, KNOWN, probabilities=True)
     z = np.tanh(X @ W) @ normal(3, 6, 4)
-    expected = (1 / (1 + np.exp(-z)))[:, [0, 2]].sum(axis=1).mean()
+    expected = (1 / (1 + np.exp(-z)))[:, 2].mean()
     np.testing.assert_allclose(found.values(np.ones((1, 6), bool)), expected, rtol=1e-5)
-    np.testing.assert_allclose(found.slopes(np.ones((1, 6))).worth, expected, rtol=1e-5)
+    marginals_are_exact(found)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -200,7 +263,7 @@ def test_a_single_output(known: bool) -> None:
     found = MaskedCoalitions(made, players, MEANS, VALUES["probability"](), known_of)
     expected = (1 / (1 + np.exp(-np.tanh(X @ W) @ normal(3, 6, 1)))).mean()
     np.testing.assert_allclose(found.values(np.ones((1, 6), bool)), expected, rtol=1e-5)
-    np.testing.assert_allclose(found.slopes(np.ones((1, 6))).worth, expected, rtol=1e-5)
+    marginals_are_exact(found)
 
 
 def test_a_model_that_takes_one_input_at_a_time_has_none() -> None:

@@ -13,6 +13,7 @@ from mho.artifacts.charts import MAPS, Chart
 _ROWS = 15  # of the table of units
 _LAYER_TABLES = 60
 _RESOLVED = 60
+_EDITED = 100
 _OPTION_TEXT = 200
 
 _STYLE = """
@@ -61,12 +62,15 @@ def page(summary: Mapping[str, Any], charts: Sequence[Chart]) -> str:
     name = summary["model"]["name"] or "model " + summary["model"]["digest"][:12]
     parts = [
         f"<h1>{escape(summary['method'])} <span class='soft'>of</span> {escape(name)}</h1>",
-        f"<p class='soft'>Scores estimate: {escape(summary['estimand'])}</p>",
+        f"<p class='soft'>{'Scores estimate: ' if summary['top_units'] else ''}"
+        f"{escape(summary['estimand'])}</p>",
         _figures(summary),
         _notes(summary["notes"]),
         *(_chart(chart) for chart in charts if chart.file == MAPS),
         _resolved(summary["report"].get("resolved")),
-        _units(summary["top_units"]),
+        _edited(summary["report"].get("edits")),
+        _ends(summary),
+        "" if "highest" in summary["report"] else _units(summary["top_units"]),
         *(_chart(chart) for chart in charts if chart.file != MAPS),
         _by_layer(summary["top_units"]),
         _asked(summary),
@@ -104,10 +108,21 @@ def _figures(summary: Mapping[str, Any]) -> str:
     errors = [entry["median"] for entry in summary["std_error"].values() if entry["median"]]
     if errors:
         cells.append((_number(max(errors)), "standard error, median of the widest layer"))
-    for key, words in (("v_full", "value of the whole model"), ("v_empty", "with every unit out")):
+    for key, words in (
+        ("v_full", "value of the whole model"),
+        ("v_empty", "with every unit out"),
+        ("v_edited", "value of the edited model"),
+    ):
         value = summary["report"].get(key)
         if isinstance(value, (int, float)):
             cells.append((_number(value), words))
+    random = summary["report"].get("v_random")
+    if isinstance(random, Mapping):
+        low, high = _number(random["min"]), _number(random["max"])
+        draws = len(random["values"])
+        cells.append(
+            (_number(random["mean"]), f"without as many at random ({draws} draws: {low} to {high})")
+        )
     cells += [
         (f"{count:,}", f"{kind} evaluations") for kind, count in summary["evaluations"].items()
     ]
@@ -141,6 +156,45 @@ def _units(top_units: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     )
 
 
+def _ends(summary: Mapping[str, Any]) -> str:
+    """The highest players and whether they are settled, and the lowest."""
+    report, factor = summary["report"], summary["interval_factor"]
+    if "highest" not in report:
+        return ""
+    confidence = summary["options"].get("confidence", 0.95)
+    sure = sum(row["settled"] for row in report["highest"])
+    harmful = [row for row in report["lowest"] if row["score"] is not None and row["score"] < 0]
+    parts = [
+        "<section class='sheet'><h2>Highest players</h2>"
+        f"<p class='soft'>{sure} of these {len(report['highest'])} are settled: surely among the "
+        f"highest, with {confidence:.0%} confidence for all together.</p>"
+        f"{_players(report['highest'], factor)}</section>"
+    ]
+    if harmful:
+        parts.append(
+            "<section class='sheet'><h2>Lowest players</h2>"
+            "<p class='soft'>A negative value: V is higher without the player.</p>"
+            f"{_players(harmful, factor)}</section>"
+        )
+    return "\n".join(parts)
+
+
+def _players(rows: Sequence[Mapping[str, Any]], factor: float | None) -> str:
+    errors = factor is not None and any(row["std_error"] is not None for row in rows)
+    head = "<th>player</th><th class='number'>score</th>"
+    head += "<th class='number'>± 95 %</th>" if errors else ""
+    body = ""
+    for row in rows:
+        said = "settled" if row.get("settled") else "approximate" if row["approximate"] else ""
+        body += f"<tr><td class='mono'>{escape(row['player'])}</td>"
+        body += f"<td class='number'>{_number(row['score'])}</td>"
+        if errors:
+            error = row["std_error"]
+            body += f"<td class='number'>{_number(error and (factor or 0.0) * error)}</td>"
+        body += f"<td class='soft'>{said}</td></tr>"
+    return f"<table><thead><tr>{head}<th></th></tr></thead><tbody>{body}</tbody></table>"
+
+
 def _resolved(resolved: Any) -> str:
     """The units that are resolved to the input: what each has by Eq. 3, and its map's sum."""
     rows = [(layer, row) for layer, units in (resolved or {}).items() for row in units]
@@ -160,6 +214,27 @@ def _resolved(resolved: Any) -> str:
         "for the unit.</p><table><thead><tr><th>layer</th><th>unit</th>"
         "<th class='number'>conductance (Eq. 3)</th><th class='number'>sum of the map (Eq. 2)</th>"
         f"</tr></thead><tbody>{body}</tbody></table>{rest}</section>"
+    )
+
+
+def _edited(edits: Any) -> str:
+    """The layers that lost units, and how the model was changed for it."""
+    if not edits:
+        return ""
+    body = ""
+    for entry in edits[:_EDITED]:
+        how = ", ".join(entry["changed"]) or f"node '{entry['node']}', because {entry['why']}"
+        body += (
+            f"<tr><td class='mono'>{escape(entry['layer'])}</td>"
+            f"<td>{escape(_text(entry['units']))}</td><td>{escape(how)}</td></tr>"
+        )
+    more = len(edits) - _EDITED
+    rest = f"<p class='soft'>{more} more layers are in result.json.</p>" if more > 0 else ""
+    return (
+        "<section class='sheet'><h2>Removed for good</h2>"
+        "<p class='soft'>In model.onnx these units are constants.</p><table><thead><tr>"
+        "<th>layer</th><th>units</th><th>changed in the model</th></tr></thead>"
+        f"<tbody>{body}</tbody></table>{rest}</section>"
     )
 
 
@@ -232,7 +307,7 @@ def _provenance(summary: Mapping[str, Any]) -> str:
         *(
             (key.replace("_", " "), _text(value))
             for key, value in summary["report"].items()
-            if key != "resolved"
+            if key not in ("resolved", "edits")
         ),
         ("files", ", ".join(summary["files"])),
     ]

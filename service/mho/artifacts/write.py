@@ -32,6 +32,8 @@ PAGE = "index.html"
 
 _WORK = ".mho-"  # prefix of the folder in which files are prepared
 _OWN = frozenset({SUMMARY, SCORES, PAGE, *CHART_FILES})
+_MODEL_FILES = ("model.onnx", "model.onnx.data")
+"""Names that users' own models have too, so that they are ours only where a summary says so."""
 
 
 def write(result: Result, context: Context, folder: Path) -> list[Path]:
@@ -40,9 +42,10 @@ def write(result: Result, context: Context, folder: Path) -> list[Path]:
     A folder that holds an earlier result of mho is overwritten; InvalidOption for one that holds
     other things. Where writing fails the earlier result, or nothing, is left.
     """
-    check_folder(folder)
+    check_folder(folder, model=result.model is not None)
     pictures = charts(result, context)
-    files = [SUMMARY, SCORES, PAGE, *(chart.file for chart in pictures)]
+    made = () if result.model is None else result.model.names
+    files = [SUMMARY, SCORES, PAGE, *made, *(chart.file for chart in pictures)]
     found = summary(result, context, files)
     undo = folder if not folder.exists() else None
     try:
@@ -62,9 +65,10 @@ def write(result: Result, context: Context, folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, *, model: bool = False) -> None:
     """InvalidOption where no result can be put into ``folder``, which need not exist yet: it or
-    something above it is a file or may not be written, or it holds things and no result of mho.
+    something above it is a file or may not be written, or it holds things and no result of mho, or,
+    where the result holds a ``model``, a model that is not of the earlier result.
 
     Leaves nothing behind. Worth calling before a long run.
     """
@@ -81,6 +85,8 @@ def check_folder(folder: Path) -> None:
             )
         if nearest == folder:
             _check_content(folder)
+            if model:
+                _check_no_model(folder)
         else:
             with suppress(FileNotFoundError):
                 folder.lstat()  # of a name that is too long nothing exists, but that is not why
@@ -92,7 +98,8 @@ def check_folder(folder: Path) -> None:
 
 def _check_content(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir())
-    other = [name for name in names if name not in _OWN and not name.startswith(_WORK)]
+    own = _own(folder)
+    other = [name for name in names if name not in own and not name.startswith(_WORK)]
     if SUMMARY in names and not _ours(folder / SUMMARY):
         other = [SUMMARY]
     elif SUMMARY in names:
@@ -103,6 +110,29 @@ def _check_content(folder: Path) -> None:
             "new or empty folder for --out",
             subject="out",
         )
+
+
+def _check_no_model(folder: Path) -> None:
+    """A model that somebody put beside an earlier result must not be overwritten."""
+    own = _own(folder)
+    for name in _MODEL_FILES:
+        if name not in own and os.path.lexists(folder / name):
+            raise InvalidOption(
+                f"{folder} holds a file {name} that is of no earlier result, and this result has "
+                "one too; name another folder for --out",
+                subject="out",
+            )
+
+
+def _own(folder: Path) -> frozenset[str]:
+    """The names in ``folder`` that are ours: a model's only where the earlier result lists it, or
+    one whose writing was interrupted."""
+    own = set(_OWN)
+    for path in (folder / SUMMARY, *folder.glob(f"{_WORK}*/{SUMMARY}")):
+        if _ours(path):
+            files = json.loads(path.read_text(encoding="utf-8")).get("files")
+            own.update(name for name in _MODEL_FILES if name in (files or ()))
+    return frozenset(own)
 
 
 def _not_writable(folder: Path, error: OSError) -> InvalidOption:
@@ -128,6 +158,8 @@ def arrays(result: Result) -> dict[str, Array]:
 
 def _prepare(work: Path, result: Result, found: Mapping[str, Any], pictures: list[Chart]) -> None:
     write_npz(work / SCORES, arrays(result))
+    if result.model is not None:
+        result.model.write(work)
     for chart in pictures:
         (work / chart.file).write_bytes(chart.png)
     (work / PAGE).write_text(page(found, pictures), encoding="utf-8")
@@ -139,7 +171,7 @@ def _prepare(work: Path, result: Result, found: Mapping[str, Any], pictures: lis
 
 def _clear(folder: Path, keep: Path) -> None:
     """Remove the earlier result, its summary first, and what interrupted writing left."""
-    for name in sorted(_OWN, key=lambda name: name != SUMMARY):
+    for name in sorted(_own(folder), key=lambda name: name != SUMMARY):
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob(f"{_WORK}*"):
         if path != keep:

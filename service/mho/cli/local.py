@@ -54,7 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.threads < 1:
             raise InvalidOption("--threads must be 1 or more", subject="threads")
         settings = replace(settings, threads=arguments.threads)
-    check_folder(arguments.out)
+    kind = entries("mho.methods", Method)[arguments.method]
+    check_folder(arguments.out, model=kind.makes_model)
     options, files = chosen(arguments)
     task = Task(
         method=arguments.method,

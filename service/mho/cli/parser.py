@@ -142,7 +142,10 @@ def _add_task(one: argparse.ArgumentParser) -> None:
         help=".npy, .npz keyed by graph input, or a folder or ZIP of images",
     )
     one.add_argument(
-        "--labels", type=Path, metavar="FILE", help="class of each input: .npy or .tsv"
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="class of each input: .npy or .tsv; or the targets of a regressor: .npy of floats",
     )
     one.add_argument(
         "--preprocess",

@@ -16,7 +16,8 @@ from mho.artifacts.write import check_folder
 from mho.cli import show, streams
 from mho.cli.local import chosen
 from mho.errors import MhoError, by_reason
-from mho.method import Progress
+from mho.method import Method, Progress
+from mho.registry import entries
 
 if TYPE_CHECKING:
     from mho_client import Client, Job, JobStatus
@@ -43,7 +44,8 @@ def submit(arguments: argparse.Namespace) -> None:
     """Upload what the server does not have, create the job, and wait for it if asked to."""
     options, files = chosen(arguments)
     if arguments.out is not None:
-        check_folder(arguments.out)
+        kind = entries("mho.methods", Method)[arguments.method]
+        check_folder(arguments.out, model=kind.makes_model)
     with _connected(arguments) as client, show.progress(arguments.method) as bar:
         bar.message("uploading the model")
         model = client.upload_model(arguments.model, progress=bar.bytes)

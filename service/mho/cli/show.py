@@ -187,8 +187,14 @@ def result(folder: Path, said: Collection[str] = ()) -> None:
     summary = json.loads((folder / "result.json").read_text("utf-8"))
     console = _Console()
     console.print(f"{summary['method']}: {summary['estimand']}")
-    table, left_out = ranked(summary)
-    console.table(table)
+    ends = summary.get("report", {}).get("highest")
+    table, left_out = (highest(summary), 0) if ends else ranked(summary)
+    if table.row_count:
+        console.table(table)
+    if ends:
+        console.print(_settled(summary))
+    for line in _edited(summary.get("report", {})):
+        console.print(line)
     if left_out:
         console.print(f"units of further layers ({left_out}) are in {folder / 'result.json'}")
     for line in _gaps(summary.get("completeness", ())):
@@ -200,6 +206,60 @@ def result(folder: Path, said: Collection[str] = ()) -> None:
     engine = f"; engine {summary['engine']}" if summary["engine"] else ""
     console.print(f"{spent} evaluations in {summary['seconds']:.1f} s{engine}")
     console.print(f"result in {folder} (open {folder}/index.html)")
+
+
+def highest(summary: Mapping[str, Any]) -> Table:
+    """The highest players over all layers, and the lowest that harm, best first."""
+    report, factor = summary["report"], summary.get("interval_factor")
+    with_error = bool(summary["std_error"]) and factor is not None
+    titles = ["player", "score", *(["± 95 %"] if with_error else []), ""]
+    table = _table(titles, right=titles[1:-1])
+    harmful = [row for row in report["lowest"] if row["score"] is not None and row["score"] < 0]
+    rows = [*report["highest"][:_ROWS], *harmful[: _ROWS // 2][::-1]]
+    for row in rows:
+        cells = [_name(row["player"]), _figure(row["score"], "+.4g")]
+        if with_error:
+            error = row["std_error"]
+            cells.append(_figure(None if error is None else factor * error, ".2g"))
+        said = "approximate" if row["approximate"] else ""
+        table.add_row(*cells, "settled" if row.get("settled") else said)
+    return table
+
+
+def _settled(summary: Mapping[str, Any]) -> str:
+    """How many of the highest are surely among the highest."""
+    rows = summary["report"]["highest"]
+    sure = sum(row["settled"] for row in rows)
+    confidence = summary["options"]["confidence"]
+    return (
+        f"{sure} of the {len(rows)} highest are surely among them (with {confidence:.0%} "
+        f"confidence for all together); all scores are in scores.npz"
+    )
+
+
+def _edited(report: Mapping[str, Any]) -> Iterator[str]:
+    """V before and after units were removed for good, and how they were."""
+    if "edits" not in report:
+        return
+    random = report["v_random"]
+    yield (
+        f"V is {_figure(report['v_edited'], '.4g')} instead of {_figure(report['v_full'], '.4g')}; "
+        f"without as many at random {_figure(random['mean'], '.4g')} "
+        f"({_figure(random['min'], '.4g')} to {_figure(random['max'], '.4g')} in "
+        f"{len(random['values'])} draws)"
+    )
+    for entry in report["edits"][:_ROWS]:
+        units = ", ".join(map(str, entry["units"][:_ROWS]))
+        more = len(entry["units"]) - _ROWS
+        how = ", ".join(entry["changed"]) or "a node behind the layer"
+        yield f"{_name(entry['layer'])}: {units}{f' and {more} more' if more > 0 else ''} in {how}"
+    if len(report["edits"]) > _ROWS:
+        yield f"{len(report['edits']) - _ROWS} more layers are in result.json"
+    deviation = report["deviation"]
+    yield (
+        f"model.onnx: scores within {_figure(deviation['largest'], '.2g')} of the masked model's, "
+        f"the largest of which is {_figure(deviation['of'], '.4g')}"
+    )
 
 
 def _gaps(completeness: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,9 +1,8 @@
-"""Exact Shapley values, by evaluating every coalition."""
+"""Exact Shapley values and other semivalues, by evaluating every coalition."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import comb
 from typing import ClassVar
 
 import numpy as np
@@ -30,31 +29,44 @@ class ExactState:
 
 
 class Exact(Estimator[ExactState]):
-    """Shapley's formula over all 2^n coalitions; up to 20 players.
+    """The definition over all 2^n coalitions, up to 20 players.
 
-    phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! · (V(S + i) - V(S)).
+    phi_i = sum over S without i of w(|S|) · (V(S + i) - V(S)), where w(s) is the mean of
+    t^s (1 - t)^(n - 1 - s) over t in the interval of inclusion rates. For [0, 1] that is
+    s! (n - s - 1)! / n!, which gives the Shapley value (Owen 1972).
     """
 
     name: ClassVar[str] = "exact"
     summary: ClassVar[str] = f"all coalitions, up to {_MOST_PLAYERS} players"
-    estimand: ClassVar[str] = "Shapley value"
+    takes: ClassVar[frozenset[str]] = frozenset({"inclusion"})
+    efficient: ClassVar[bool] = True
+
+    @property
+    def estimand(self) -> str:
+        low, high = self.interval
+        if (low, high) == (0.0, 1.0):
+            return "Shapley value"
+        return f"semivalue with inclusion rate uniform on [{low:g}, {high:g}]"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.asked.inclusion or (0.0, 1.0)
 
     def state_class(self) -> type[ExactState]:
         return ExactState
 
-    def init(self, game: CoalitionEvaluator, *, evaluations: int, seed: int) -> ExactState:
-        del seed  # nothing is drawn
+    def init(self, game: CoalitionEvaluator) -> ExactState:
         players = len(game.players)
         if players > _MOST_PLAYERS:
             raise InvalidOption(
                 f"estimator 'exact' serves up to {_MOST_PLAYERS} players, not {players}; take "
-                "'permutation', or fewer --layers or --groups",
+                "another, or fewer --layers or --groups",
                 subject="estimator",
             )
-        if 0 < evaluations < 2**players:
+        if 0 < self.asked.evaluations < 2**players:
             raise InvalidOption(
                 f"estimator 'exact' needs {2**players} evaluations for {players} players, but only "
-                f"{evaluations} are allowed; take 'permutation'",
+                f"{self.asked.evaluations} are allowed; give more, or take another estimator",
                 subject="evaluations",
             )
         return ExactState(players, np.zeros(2**players), 0)
@@ -73,23 +85,39 @@ class Exact(Estimator[ExactState]):
 
     def estimate(self, state: ExactState) -> Estimate:
         n = state.players
+        ready = self.done(state)
+        return Estimate(
+            values=self._values(state) if ready else np.full(n, np.nan),
+            std_error=np.zeros(n) if ready else np.full(n, np.inf),
+            draws=np.zeros(n, dtype=np.int64),
+            v_full=float(state.worth[-1]) if ready else np.nan,
+            v_empty=float(state.worth[0]) if state.next else np.nan,
+            evaluations=float(state.next),
+        )
+
+    def _values(self, state: ExactState) -> FloatArray:
         numbers = np.arange(len(state.worth))
-        size = _members(numbers, n).sum(axis=1)
-        values = np.zeros(n)
-        for player in range(n):
+        weight = _weights(state.players, *self.interval)
+        by_coalition = weight[np.bitwise_count(numbers)]
+        values = np.zeros(state.players)
+        for player in range(state.players):
             without = numbers[(numbers >> player) & 1 == 0]
             marginal = state.worth[without | (1 << player)] - state.worth[without]
-            weight = np.array([1.0 / (n * comb(n - 1, int(s))) for s in range(n)])
-            values[player] = float(weight[size[without]] @ marginal)
-        return Estimate(
-            values=values,
-            std_error=np.zeros(n),
-            factor=0.0,
-            v_full=float(state.worth[-1]),
-            v_empty=float(state.worth[0]),
-            evaluations=state.next,
-            draws=0,
-        )
+            values[player] = float(by_coalition[without] @ marginal)
+        return values
+
+
+def _weights(players: int, low: float, high: float) -> FloatArray:
+    """``(players + 1,)``: w by the size of the coalition without the player; 0 for all players.
+
+    A polynomial in t of degree ``players - 1``, which so many nodes of Gauss and Legendre integrate
+    exactly.
+    """
+    nodes, shares = np.polynomial.legendre.leggauss(players)
+    rate = low + (high - low) * (nodes + 1) / 2
+    size = np.arange(players)[:, None]
+    weights = (rate**size * (1 - rate) ** (players - 1 - size)) @ (shares / 2)
+    return np.append(weights, 0.0)
 
 
 def _members(numbers: IntArray, players: int) -> BoolArray:

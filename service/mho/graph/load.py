@@ -49,6 +49,16 @@ def load(path: Path, limits: Limits | None = None) -> Model:
 
     InvalidModel for everything that is wrong with the file.
     """
+    return _model(path, limits, normalise=True)
+
+
+def as_written(path: Path, limits: Limits | None = None) -> Model:
+    """The model at ``path``, checked as ``load`` does it and otherwise as its file has it: opset,
+    functions and names are the file's, and so is where its weights are kept."""
+    return _model(path, limits, normalise=False)
+
+
+def _model(path: Path, limits: Limits | None, *, normalise: bool) -> Model:
     limits = limits or Limits()
     data = _read(path, limits)
     proto = _parse(path, data)
@@ -71,15 +81,16 @@ def load(path: Path, limits: Limits | None = None) -> Model:
         model = _built(proto)
         del proto
         _point_at_files(model, path.parent)
-        notes += _normalise(model)
-        _read_in(model)
+        if normalise:
+            notes += _normalise(model)
+            _read_in(model)
     except InvalidModel:
         raise
     except Exception as error:  # whatever damaged bytes set off is the model's fault
         raise InvalidModel(
             f"the model cannot be read ({type(error).__name__}: {error}); export it again"
         ) from error
-    return Model(ir=model, digest=_digest(digest, path.parent, files), notes=tuple(notes))
+    return Model(model, _digest(digest, path.parent, files), tuple(notes), path)
 
 
 def _read(path: Path, limits: Limits) -> bytes:

@@ -11,7 +11,7 @@ Both inputs are float32, whatever the layer is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 
@@ -52,18 +52,13 @@ def masked(model: Model, layers: Sequence[Layer]) -> Model:
     return model.rewritten(rewrite)
 
 
-def _insert(graph: ir.Graph, emit: Emitter, layer: Layer) -> None:
+def placed(
+    graph: ir.Graph, emit: Emitter, layer: Layer, make: Callable[[ir.Value], ir.Value]
+) -> None:
+    """What ``make`` computes from the activation of ``layer`` takes its place for all readers."""
     activation = tensor_named(graph, layer.name)
     uses = list(activation.uses())  # taken before we read it ourselves
-    mask = emit.input(mask_input(layer.name), ir.DataType.FLOAT, ("N", layer.units))
-    free = [None] * (len(layer.shape) - 1)
-    substitute = emit.input(substitute_input(layer.name), ir.DataType.FLOAT, (1, *free))
-    keep = emit.op("Reshape", mask, emit.constant([-1, *broadcast_shape(layer)[1:]]))
-    replaced = emit.op("Mul", emit.op("Sub", emit.constant(1.0), keep), substitute)
-    dtype = activation.dtype or ir.DataType.FLOAT
-    if dtype != ir.DataType.FLOAT:
-        keep, replaced = emit.op("Cast", keep, to=dtype), emit.op("Cast", replaced, to=dtype)
-    result = emit.op("Add", emit.op("Mul", activation, keep), replaced)
+    result = make(activation)
     result.shape, result.type = activation.shape, activation.type
     for user, position in uses:
         user.replace_input_with(position, result)
@@ -73,3 +68,20 @@ def _insert(graph: ir.Graph, emit: Emitter, layer: Layer) -> None:
                 graph.outputs[position] = result
         if not activation.is_graph_input():
             activation.name, result.name = emit.unique(f"{layer.name}/unmasked"), layer.name
+
+
+def _insert(graph: ir.Graph, emit: Emitter, layer: Layer) -> None:
+    mask = emit.input(mask_input(layer.name), ir.DataType.FLOAT, ("N", layer.units))
+    free = [None] * (len(layer.shape) - 1)
+    substitute = emit.input(substitute_input(layer.name), ir.DataType.FLOAT, (1, *free))
+    keep = emit.op("Reshape", mask, emit.constant([-1, *broadcast_shape(layer)[1:]]))
+    replaced = emit.op("Mul", emit.op("Sub", emit.constant(1.0), keep), substitute)
+
+    def mixed(activation: ir.Value) -> ir.Value:
+        dtype = activation.dtype or ir.DataType.FLOAT
+        factor, term = keep, replaced
+        if dtype != ir.DataType.FLOAT:
+            factor, term = (emit.op("Cast", value, to=dtype) for value in (keep, replaced))
+        return emit.op("Add", emit.op("Mul", activation, factor), term)
+
+    placed(graph, emit, layer, mixed)

@@ -28,10 +28,11 @@ def scored(model: Model, output: str = "", score: str = "logit") -> Model:
 
     ``logit`` is the tensor before a closing Softmax, LogSoftmax (or Softmax and Log) or Sigmoid, or
     the output itself where there is none. ``probability`` is what comes after; where the model does
-    not squash its output, Softmax is appended (Sigmoid for a single class). An output of more than
-    two dimensions has as many classes as elements, in C order. ``output`` defaults to the first
-    float output. Raises UnknownLayer for a name that is no output, Unsupported for a model or an
-    output that cannot be scored, InvalidOption for an output that is no float tensor.
+    not squash its output, Softmax is appended (Sigmoid for a single class). A ``score`` of
+    ``output`` is the output as it is, squashed or not. An output of more than two dimensions has as
+    many classes as elements, in C order. ``output`` defaults to the first float output. Raises
+    UnknownLayer for a name that is no output, Unsupported for a model or an output that cannot be
+    scored, InvalidOption for an output that is no float tensor.
     """
     name = _chosen_output(model, output)
 
@@ -40,7 +41,9 @@ def scored(model: Model, output: str = "", score: str = "logit") -> Model:
         value = next(v for v in graph.outputs if v.name == name)
         emit = Emitter(graph, "scores")
         squash, before, after = _squashing(value)
-        if squash is None:
+        if score == "output":
+            scores = value
+        elif squash is None:
             scores = value if score == "logit" else _squashed(emit, graph, value)
         elif score == "logit":
             scores = _replayed(emit, before, after)

@@ -5,6 +5,7 @@ The same object serves ``mho run`` and a worker of the server; neither adds anyt
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -210,7 +211,9 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
     say("checking that the model can be run in batches")
     prepared = prepare(model, sessions, data.inputs)
     say(f"running the model on {len(data)} inputs")
-    bound = bind(method, prepared, data, reference, task.attachments, sessions, settings)
+    if task.cost_accepted:
+        settings = replace(settings, cost_limit_seconds=math.inf)
+    bound = bind(method, prepared, data, reference, task.attachments, sessions, settings, say)
     attachments = {
         name: {"name": files[name], "digest": digests.get(name) or digest(path)}
         for name, path in task.attachments.items()
@@ -240,6 +243,7 @@ def inspect_data(model: Path, source: Source, settings: Settings) -> dict[str, A
         "digest": found.digest,
         "inputs": len(found),
         "labels": found.labels is not None,
+        "truth": found.truth is not None,
         "groups": sorted(found.groups),
         "concepts": sorted(found.concepts),
         "names": list(found.names[:1000]),

@@ -17,7 +17,12 @@ from mho.jobs.blobs import check_digest
 from mho.jobs.job import Attachment, DatasetRecord, JobSpec, ModelRecord
 from mho.method import GameMethod, Method, Option, build, options_of
 from mho.registry import entries, find
-from mho.value import Value
+from mho.value import Needs, Value, chosen
+
+_UNLABELLED = (
+    "needs a label for every input, but data set '{}' has none; upload the inputs with labels "
+    "(--labels), or take"
+)
 
 
 def checked(spec: JobSpec, methods: str) -> JobSpec:
@@ -69,8 +74,16 @@ def check_fit(spec: JobSpec, methods: str, model: ModelRecord, dataset: DatasetR
     _check_tensors(method, model)
     _check_output(method, model)
     _check_target(method)
-    if not dataset.summary.get("labels", True):
-        _check_unlabelled(method, dataset)
+    judges_by_target = "target" in method.uses
+    if isinstance(method, GameMethod):
+        value = chosen(method)
+        _check_value(value, dataset)
+        judges_by_target = "target" in value.takes
+    if judges_by_target and method.target == "label" and _lacks(dataset, "labels"):
+        raise InvalidOption(
+            f"target 'label' {_UNLABELLED.format(_called(dataset))} another target",
+            subject="target",
+        )
 
 
 def _check_tensors(method: Method[Any, Any], model: ModelRecord) -> None:
@@ -79,12 +92,21 @@ def _check_tensors(method: Method[Any, Any], model: ModelRecord) -> None:
         return
     listed = [entry["name"] for entry in model.summary["layers"]]
     tensors = set(model.summary["tensors"]).union(listed)
-    for pattern in method.layers:
+    for pattern in method.named_layers:
         if pattern not in tensors and not any(fnmatchcase(name, pattern) for name in listed):
-            raise _no_tensor(pattern, "layers", listed, model)
+            raise _no_tensor(pattern, _naming(method, pattern), listed, model)
     path = method.path_input
     if path and "path_input" in method.uses and path not in tensors:
         raise _no_tensor(path, "path_input", [], model)
+
+
+def _naming(method: Method[Any, Any], layer: str) -> str:
+    """The option that names ``layer``, or units of it."""
+    for entry, _ in options_of(type(method)):
+        value = getattr(method, entry.name)
+        if isinstance(value, tuple) and any(text.rpartition(":")[0] == layer for text in value):
+            return entry.name
+    return "layers"
 
 
 def _no_tensor(name: str, option: str, layers: list[str], model: ModelRecord) -> UnknownLayer:
@@ -128,21 +150,41 @@ def _check_target(method: Method[Any, Any]) -> None:
         )
 
 
-def _check_unlabelled(method: Method[Any, Any], dataset: DatasetRecord) -> None:
-    """InvalidOption where the method needs the labels that ``dataset`` does not have."""
-    lacking = (
-        f"needs a label for every input, but data set '{_called(dataset)}' has none; upload the "
-        "inputs with labels (--labels), or take"
+def _check_value(value: Value, dataset: DatasetRecord) -> None:
+    """InvalidOption where ``value`` needs something that ``dataset`` does not carry."""
+    if Needs.LABELS in value.needs and _lacks(dataset, "labels"):
+        raise InvalidOption(
+            f"value '{value.name}' {_UNLABELLED.format(_called(dataset))} value {_others()}",
+            subject="labels",
+        )
+    if Needs.TRUTH in value.needs and _lacks(dataset, "truth"):
+        raise InvalidOption(
+            f"value '{value.name}' needs the targets of every input, but data set "
+            f"'{_called(dataset)}' has none; upload the inputs with a .npy of floats as labels, or "
+            f"an .npz with 'targets', or take value {_others()}",
+            subject="targets",
+        )
+    if Needs.SUBGROUPS in value.needs and "groups" in dataset.summary:
+        there = dataset.summary["groups"]
+        for name in value.asked.subgroups:
+            if name not in there:
+                raise InvalidOption(
+                    f"data set '{_called(dataset)}' has no subgroup '{name}'; it has "
+                    f"{', '.join(there)[:500] or 'none'}: name one of these, or upload an .npz "
+                    "with boolean arrays 'groups/<name>'",
+                    subject="subgroups",
+                )
+
+
+def _lacks(dataset: DatasetRecord, what: str) -> bool:
+    return not dataset.summary.get(what, True)
+
+
+def _others() -> str:
+    """The values that need nothing but the inputs."""
+    return " or ".join(
+        name for name, kind in entries("mho.values", Value).items() if not kind.needs
     )
-    if isinstance(method, GameMethod):
-        values = entries("mho.values", Value)
-        if values[method.value].needs_labels:
-            others = [name for name, value in values.items() if not value.needs_labels]
-            raise InvalidOption(
-                f"value '{method.value}' {lacking} value {' or '.join(others)}", subject="labels"
-            )
-    if method.target == "label" and "target" in method.uses:
-        raise InvalidOption(f"target 'label' {lacking} another target", subject="target")
 
 
 def _called(record: ModelRecord | DatasetRecord) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mho.config import Settings
 from mho.data.dataset import Dataset
+from mho.editing import ModelEditor
 from mho.errors import InvalidOption
 from mho.evaluation import CoalitionEvaluator, Layer, PathEvaluator, PointEvaluator, Quantity
 from mho.graph import units
@@ -18,8 +19,10 @@ from mho.graph.target import TARGET_SCORE, scored, targeted
 from mho.method import GameMethod, Method
 from mho.path_method import PathMethod
 from mho.point_method import PointMethod
+from mho.runtime.edited import EditedGame
 from mho.runtime.engine import gradient_alone
 from mho.runtime.games import game
+from mho.runtime.judging import score_of
 from mho.runtime.leading import batch_leading
 from mho.runtime.points import GraphPoints
 from mho.runtime.prepare import Prepared
@@ -51,30 +54,33 @@ def bind(
     files: Mapping[str, Path],
     sessions: Sessions,
     settings: Settings,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Bound:
-    """The evaluator that ``method.needs``. ``files``: option name -> the file that it names."""
+    """The evaluator that ``method.needs``. ``files``: option name -> the file that it names.
+    ``say`` hears what is being done, where it takes long."""
     whole = prepared.model
     if getattr(method, "quantity", None) is Quantity.ACTIVATION:
         model = whole  # activations are those of any tensor, whatever the output is
     else:
-        model = pruned(scored(whole, method.output, method.score))
+        model = pruned(scored(whole, method.output, score_of(method)))
     layers = _layers(method, whole, model) if "layers" in method.uses else ()
     problem = Problem(model, prepared.single, data, layers, sessions, settings)
     notes = (*whole.notes, *prepared.notes, *_unused(method))
     if method.needs is PointEvaluator:
         assert isinstance(method, PointMethod)
         return _points(method, problem, notes)
-    if method.needs is CoalitionEvaluator:
+    if method.needs in (CoalitionEvaluator, ModelEditor):
         assert isinstance(method, GameMethod)
-        evaluator, more = game(method, problem, reference, files)
-        substitute = "file" if "substitute" in files else method.substitute
+        method = replace(method, layers=method.named_layers)
+        found = game(method, problem, reference, files, say)
+        edits = method.needs is ModelEditor
         return Bound(
-            evaluator,
-            tuple(evaluator.layers),
+            EditedGame(method, found.evaluator, whole) if edits else found.evaluator,
+            tuple(found.evaluator.layers),
             "",
             "coalitions are evaluated, nothing is differentiated",
-            {"substitute": substitute},
-            (*notes, *more),
+            found.facts,
+            (*notes, *found.notes),
         )
     if method.needs is PathEvaluator:
         assert isinstance(method, PathMethod)

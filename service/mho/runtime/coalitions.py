@@ -6,44 +6,49 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mho.errors import InvalidData
+from mho.errors import InvalidData, InvalidOption
 from mho.evaluation import Layer, Player
-from mho.graph.mask import broadcast_shape, mask_input, masked, substitute_input
-from mho.graph.target import SCORES
+from mho.runtime.mask_slopes import MaskSlopes, obstacle
 from mho.runtime.problem import Problem
-from mho.types import Array, BoolArray, Float32Array, FloatArray, IntArray
-from mho.value import Value
+from mho.runtime.resampled import masked_model
+from mho.runtime.substitutes import Substitutes
+from mho.types import BoolArray, Float32Array, FloatArray, IntArray
+from mho.value import Samples, Value
 
 
 class MaskedCoalitions:
     """A ``CoalitionEvaluator`` on a model with masks.
 
-    players: must not share units. substitutes: layer -> ``(units,)``, the same at every position,
-    or the layer's shape without the batch. judged_by: ``(inputs,)``, the class that the value looks
-    at.
+    players: must not share units. substitutes: what removed units become. known: what there is to
+    know of the inputs.
+    probabilities: the scores are those after softmax.
     """
 
     def __init__(
         self,
         problem: Problem,
         players: Sequence[Player],
-        substitutes: Mapping[str, Array],
+        substitutes: Substitutes,
         value: Value,
-        judged_by: IntArray,
-        ranking: FloatArray | None = None,
+        known: Samples,
+        rankings: Mapping[str, FloatArray] | None = None,
+        *,
+        probabilities: bool = False,
     ) -> None:
-        self.ranking = ranking
-        self._problem = problem
+        self.rankings = rankings or {}
+        self.problem = problem
         self._players = tuple(players)
         self._value = value
-        self._judged_by = judged_by
-        self._samples = len(problem.data)
-        self._batches = problem.batches(masked(problem.model, problem.layers))
-        self._substitutes = {
-            substitute_input(layer.name): _shaped(layer, substitutes[layer.name])
-            for layer in problem.layers
-        }
+        self.substitutes = substitutes
+        self._probabilities = probabilities
+        weights = value.weights(known)
+        # Inputs that V does not depend on are never run.
+        self._index = np.flatnonzero(weights).astype(np.int64)
+        self._weights = weights[self._index]
+        self._known = known.take(self._index)
+        self._model = masked_model(problem, substitutes)
         self._owners = {layer.name: _owners(layer, self._players) for layer in problem.layers}
+        self._slopes: MaskSlopes | None = None
 
     @property
     def players(self) -> Sequence[Player]:
@@ -51,57 +56,120 @@ class MaskedCoalitions:
 
     @property
     def layers(self) -> Sequence[Layer]:
-        return self._problem.layers
+        return self.problem.layers
+
+    @property
+    def samples(self) -> int:
+        return len(self._index)
+
+    @property
+    def linear(self) -> bool:
+        return self._value.linear
 
     @property
     def chunk(self) -> int:
         """Enough coalitions to fill a batch, and one at least."""
-        return max(1, self._batches.rows // self._samples)
+        return max(1, self._model.rows // self.samples)
 
-    def values(self, coalitions: BoolArray) -> FloatArray:
+    def values(self, coalitions: BoolArray, samples: IntArray | None = None) -> FloatArray:
         """V ``(coalitions,)``. InvalidData where a coalition gives no finite V."""
         count = len(coalitions)
         if not count:
             return np.zeros(0)
-        scores = self.scores(coalitions)
-        labels = np.tile(self._judged_by, count)
-        flat = scores.reshape(count * self._samples, -1)
-        worth = self._value.per_sample(flat, labels).reshape(count, self._samples)
-        bad = np.isnan(scores).any(axis=2) | ~np.isfinite(worth)
+        chosen = self._chosen(count, samples)
+        scores = self._scores(coalitions, chosen)
+        with np.errstate(over="ignore", invalid="ignore"):
+            worth = self._value.worth(
+                scores, self._known.take(chosen.ravel()), self._weighted(chosen)
+            )
+        bad = np.isnan(scores).any(axis=(1, 2)) | ~np.isfinite(worth)
         if bad.any():
-            coalition, sample = np.argwhere(bad)[0]
+            coalition = int(np.argmax(bad))
             removed = int((~coalitions[coalition]).sum())
+            sample = int(np.argmax(~np.isfinite(scores[coalition]).all(axis=1)))
+            name = self.problem.data.names[int(self._index[chosen[coalition, sample]])]
             raise InvalidData(
                 f"with {removed} of {len(self._players)} players removed, the model's score of "
-                f"input '{self._problem.data.names[sample]}' is not finite; choose another "
-                "--substitute or --value, or other --layers",
+                f"input '{name}' is not finite; choose another --substitute or --value, or other "
+                "--layers",
                 subject="substitute",
             )
-        return np.asarray(worth.mean(axis=1))
+        return worth
 
-    def scores(self, coalitions: BoolArray) -> Float32Array:
-        """``(coalitions, samples, classes)``: scores of every sample under every coalition."""
-        total = len(coalitions) * self._samples
-        masks = {
-            mask_input(name): _mask(coalitions, owners) for name, owners in self._owners.items()
-        }
-        data = self._problem.data.inputs
+    @property
+    def surrogate(self) -> str:
+        """As the protocol says. InvalidOption where an operator has no derivative rule."""
+        why = obstacle(self.problem)
+        if why:
+            raise InvalidOption(
+                f"the value has no slopes in the masks: {why}; take --estimator permutation, which "
+                "works with every operator",
+                subject="estimator",
+            )
+        return self._value.stand_in
 
-        def feeds(a: int, b: int) -> dict[str, Array]:
-            coalition, sample = np.divmod(np.arange(a, b), self._samples)
-            fed: dict[str, Array] = {name: array[sample] for name, array in data.items()}
-            fed.update({name: mask[coalition] for name, mask in masks.items()})
-            fed.update(self._substitutes)
-            return fed
+    def linearised(self, masks: FloatArray, samples: IntArray | None = None) -> FloatArray:
+        """``(masks, players)``: link(z + (1 - m) s) - link(z - m s), where m is the player's mask,
+        z the argument of the smooth worth there and s its slope in m, weighted over the inputs.
 
-        parts = [found[SCORES] for _, _, found in self._batches.run(total, feeds)]
-        return np.concatenate(parts).reshape(len(coalitions), self._samples, -1)
+        InvalidData where a slope is not finite.
+        """
+        chosen = self._chosen(len(masks), samples)
+        mask, _ = np.divmod(np.arange(chosen.size), chosen.shape[1])
+        flat = chosen.ravel()
+        argument, by_layer = self._slopes_of().read(
+            self._by_layer(masks), mask, self._index[flat], self._known.take(flat)
+        )
+        slope = np.zeros((len(self._players), len(flat)))
+        for name, owners in self._owners.items():
+            owned = owners >= 0
+            np.add.at(slope, owners[owned], by_layer[name][:, owned].T)
+        self._check_slopes(slope, flat)
+        link, share = self._value.surrogate.link, masks[mask].T
+        marginal = link(argument + (1 - share) * slope) - link(argument - share * slope)
+        each = marginal.T.reshape(*chosen.shape, -1) * self._weighted(chosen)[:, :, None]
+        return np.asarray(self._value.sign * each.sum(axis=1))
 
+    def _slopes_of(self) -> MaskSlopes:
+        if self._slopes is None:
+            self._slopes = MaskSlopes(
+                self.problem, self.substitutes, self._value, probabilities=self._probabilities
+            )
+        return self._slopes
 
-def _shaped(layer: Layer, values: Array) -> Float32Array:
-    """Values per unit or per position, with a leading 1, so that they broadcast to the layer."""
-    array = np.asarray(values, dtype=np.float32)
-    return array.reshape(broadcast_shape(layer)) if array.ndim == 1 else array[None]
+    def _check_slopes(self, slope: FloatArray, chosen: IntArray) -> None:
+        """InvalidData where one of ``slope`` ``(players, rows)`` is not finite."""
+        bad = ~np.isfinite(slope).all(axis=0)
+        if bad.any():
+            name = self.problem.data.names[int(self._index[chosen[int(np.argmax(bad))]])]
+            raise InvalidData(
+                f"the slope of the value in the masks is not finite for input '{name}'; leave it "
+                "out, or take --estimator permutation",
+                subject="inputs",
+            )
+
+    def _chosen(self, count: int, samples: IntArray | None) -> IntArray:
+        """``(count, inputs)``: positions among the inputs that matter."""
+        if samples is not None:
+            return samples
+        return np.tile(np.arange(self.samples), (count, 1))
+
+    def _weighted(self, chosen: IntArray) -> FloatArray:
+        return np.asarray(self._weights[chosen] * (self.samples / chosen.shape[1]))
+
+    def _scores(self, coalitions: BoolArray, chosen: IntArray) -> Float32Array:
+        """``(coalitions, inputs, classes)``."""
+        coalition, _ = np.divmod(np.arange(chosen.size), chosen.shape[1])
+        flat = self._model.scores(
+            self._by_layer(coalitions), coalition, self._index[chosen.ravel()]
+        )
+        return flat.reshape(*chosen.shape, -1)
+
+    def _by_layer(self, masks: BoolArray | FloatArray) -> dict[str, Float32Array]:
+        """Layer -> ``(masks, units)``: 1 where a unit is kept; units that do not play are."""
+        padded = np.concatenate([masks, np.ones((len(masks), 1), dtype=masks.dtype)], axis=1)
+        # -1 picks the added column
+        return {name: padded[:, owners].astype(np.float32) for name, owners in self._owners.items()}
 
 
 def _owners(layer: Layer, players: Sequence[Player]) -> IntArray:
@@ -110,9 +178,3 @@ def _owners(layer: Layer, players: Sequence[Player]) -> IntArray:
     for index, player in enumerate(players):
         owners[list(player.members.get(layer.name, ()))] = index
     return owners
-
-
-def _mask(coalitions: BoolArray, owners: IntArray) -> Float32Array:
-    """``(coalitions, units)``: 1 where the unit is kept."""
-    padded = np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=bool)], axis=1)
-    return padded[:, owners].astype(np.float32)  # -1 picks the added column

@@ -76,16 +76,18 @@ class Problem:
         return scores
 
 
-def judged_by(problem: Problem, target: str) -> IntArray:
+def judged_by(problem: Problem, target: str, scores: Float32Array | None = None) -> IntArray:
     """``(inputs,)``: the class index of each input for ``target``: an index, ``argmax``, ``label``.
 
-    InvalidOption where there are no labels, or an index is beyond the classes.
+    scores: those of ``problem``, where they were evaluated already. InvalidOption where there are
+    no labels, or an index is beyond the classes.
     """
     if target == "label" and problem.data.labels is None:
         raise InvalidOption(
             "target 'label' needs a label for every input; pass --labels", subject="target"
         )
-    scores = problem.scores()
+    if scores is None:
+        scores = problem.scores()
     if target == "argmax":
         return np.asarray(np.argmax(scores, axis=1), dtype=np.int64)
     classes = scores.shape[1]

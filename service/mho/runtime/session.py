@@ -70,15 +70,33 @@ class Sessions:
         self._kept: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, model: Model) -> Session:
-        """A session for ``model``; InvalidModel where onnxruntime refuses the graph."""
+    def get(self, model: Model, *, keep: bool = True) -> Session:
+        """A session for ``model``, kept if it is to be; InvalidModel where onnxruntime refuses the
+        graph."""
         data = serialized(model.ir)
+        if data is not None and not keep:
+            return self._load(data)
         if data is not None:
             return self._cached(hashlib.sha256(data).hexdigest(), data)
         with tempfile.TemporaryDirectory(prefix="mho-session-") as folder:
             path = Path(folder) / "model.onnx"  # too large for one message
             save(model.ir, path)
             return self._cached(_digest(Path(folder)), str(path))
+
+    def optimised(self, model: Model) -> bytes | None:
+        """The graph that onnxruntime makes of ``model`` for this machine, as ONNX bytes; None where
+        it is too large for one message. InvalidModel where onnxruntime refuses the graph."""
+        data = serialized(model.ir)
+        if data is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="mho-session-") as folder:
+            path = Path(folder) / "optimised.onnx"
+            self._load(data, path)
+            return path.read_bytes()
+
+    def of_file(self, path: Path) -> Session:
+        """A session for the file at ``path`` as it is, which is not kept; InvalidModel as above."""
+        return self._load(str(path))
 
     def _cached(self, key: str, source: bytes | str) -> Session:
         with self._lock:
@@ -92,13 +110,18 @@ class Sessions:
                 self._kept.popitem(last=False)
         return session
 
-    def _load(self, source: bytes | str) -> Session:
+    def _load(self, source: bytes | str, optimised: Path | None = None) -> Session:
+        """optimised: where to write the graph that is run."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
+        # Sessions take turns, and one's threads must not spin while the next is running.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         options.log_severity_level = 4  # what goes wrong is raised; the rest is not for our users
+        if optimised is not None:
+            options.optimized_model_filepath = str(optimised)
         names = [(self.provider.name, dict(self.provider.options))]
         if self.provider.name != CPU:
             names.append((CPU, {}))

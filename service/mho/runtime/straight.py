@@ -25,7 +25,7 @@ from mho.runtime.lines import Lines, probed
 from mho.runtime.own_lines import OwnLines
 from mho.runtime.problem import Problem, judged_by
 from mho.runtime.resolved_paths import ResolvedPaths
-from mho.types import JSON, Array
+from mho.types import JSON, Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,13 @@ class Walked:
 def walked(method: PathMethod, problem: Problem, files: Mapping[str, Path]) -> Walked:
     """The evaluator of ``method``. InvalidOption for layers that do not lie on the way, and for an
     engine that can't serve it."""
-    lines, facts = _lines(method, problem, files)
+    lines, facts = straight_lines(
+        problem,
+        judged_by(problem, method.target),
+        through=method.path_input,
+        baseline=method.baseline,
+        file=files.get("baseline"),
+    )
     if method.line is Line.PATH_INPUT:
         layers = tuple(units.layer(lines.model, name) for name in lines.end)
     else:
@@ -55,13 +61,22 @@ def walked(method: PathMethod, problem: Problem, files: Mapping[str, Path]) -> W
     return Walked(evaluator, layers, engine, facts)
 
 
-def _lines(
-    method: PathMethod, problem: Problem, files: Mapping[str, Path]
+def straight_lines(
+    problem: Problem,
+    judged: IntArray,
+    *,
+    through: str = "",
+    baseline: str = "auto",
+    file: Path | None = None,
 ) -> tuple[Lines, dict[str, JSON]]:
-    """The lines from every baseline to every input, on the path input."""
+    """The lines from every baseline to every input, and facts for the report.
+
+    judged: ``(inputs,)``, the class whose score is F. through: the tensor on which the lines run;
+    found where it is empty.
+    """
     model = targeted(problem.model)
-    if method.path_input:
-        chosen = path_input.named(model, method.path_input, TARGET_SCORE)
+    if through:
+        chosen = path_input.named(model, through, TARGET_SCORE)
     else:
         chosen = path_input.find(model, TARGET_SCORE)
     names = [spec.name for spec in chosen.tensors]
@@ -72,9 +87,8 @@ def _lines(
     if inner:
         ends |= problem.outputs(cut(problem.model, [], inner), data)
         body = cut(model, inner, [TARGET_SCORE])
-    begin = starts(method.baseline, ends, problem.data, files.get("baseline"), embedded=bool(inner))
+    begin = starts(baseline, ends, problem.data, file, embedded=bool(inner))
     start_of_path, input_of_path = begin.pairs(len(problem.data))
-    judged = judged_by(problem, method.target)
     needed = {spec.name for spec in body.inputs} - set(names)
     lines = Lines(
         model=body,

@@ -1,0 +1,104 @@
+"""How many players are flipped, in how many strata and on how many inputs, for a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mho.errors import InvalidOption
+from mho.estimator import GRADIENT_COST, Asked
+from mho.evaluation import CoalitionEvaluator
+
+_MINIBATCH = 16
+_SCREENS = (32, 16, 8)
+"""Draws of predictions before the first round: the most that take a quarter of the budget at most;
+the last gives two to each stratum."""
+REFRESH = 2
+"""Draws of predictions for each round, so that their mean adds little to the error."""
+_MOST_STRATA, _STRATA = 8, 4
+_LEAST_ROUNDS, _ROUNDS, _MANY_ROUNDS = 8, 32, 64
+"""Rounds that the budget must allow for all players to be flipped, those of the default, and those
+from which on finer strata are worth the replicates that they cost: standard errors rest on these.
+"""
+_ROUNDS_FOR_FEW = (_ROUNDS, 16, _LEAST_ROUNDS)
+"""Rounds in which candidates are flipped: the first that leaves enough of them."""
+_PREDICTED = 12
+"""From so many players on slopes, which serve all of them at once, are worth what they cost."""
+_ALL = 320
+"""Up to so many players the default budget flips all."""
+_LEAST_CANDIDATES, _CANDIDATES = 8, 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is settled before the first draw.
+
+    strata: of t. screen: draws of predictions before the first round.
+    batch: inputs of a draw, 0 for all; share: how many of all that is.
+    budget: in evaluations of V over all inputs. candidates: how many players are flipped at most.
+    slopes: whether they are used; surrogate: the smooth value they are of, empty for V itself;
+    obstacle: why the game has none.
+    """
+
+    strata: int
+    screen: int
+    batch: int
+    share: float
+    budget: float
+    candidates: int
+    slopes: bool
+    surrogate: str
+    obstacle: str
+
+    def cost(self, flips: int) -> float:
+        """Evaluations that a round of so many flips takes, with the slopes drawn for it."""
+        slopes = GRADIENT_COST * (1 + REFRESH) if self.slopes else 0
+        return (1 + flips + slopes) * self.share
+
+
+def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
+    """What ``asked`` allows for ``game``. InvalidOption, in the ``name`` of the estimator, where
+    that is too little."""
+    players, samples = len(game.players), game.samples
+    batch = asked.minibatch or (_MINIBATCH if game.linear else samples)
+    batch, share = (batch, batch / samples) if batch < samples else (0, 1.0)
+    slopes, surrogate, obstacle = players >= _PREDICTED, "", ""
+    if slopes:
+        try:
+            surrogate = game.surrogate
+        except InvalidOption as error:  # an operator without a derivative rule
+            slopes, obstacle = False, error.message
+    plan = Plan(_STRATA, _SCREENS[0], batch, share, 0.0, players, slopes, surrogate, obstacle)
+    each = GRADIENT_COST * share
+    if asked.evaluations:
+        fitting = [many for many in _SCREENS if 4 * many * each <= asked.evaluations]
+        plan = replace(plan, screen=(*fitting, _SCREENS[-1])[0])
+    before = 2 + (plan.screen * each if slopes else 0)
+    few = min(players, max(_CANDIDATES, 4 * asked.top))
+    if not asked.evaluations:
+        if players <= _ALL or not slopes:
+            return replace(plan, budget=before + _ROUNDS * plan.cost(players))
+        rounds = _ROUNDS * plan.cost(few)
+        return replace(plan, budget=before + rounds, candidates=few)
+    plan = replace(plan, budget=float(asked.evaluations))
+    rest = plan.budget - before
+    if rest >= _LEAST_ROUNDS * plan.cost(players):
+        many = rest >= _MANY_ROUNDS * plan.cost(players)
+        return replace(plan, strata=_MOST_STRATA if many else _STRATA)
+    least = min(players, _LEAST_CANDIDATES)
+    if not slopes or rest < _LEAST_ROUNDS * plan.cost(least):
+        least = least if slopes else players
+        needed = int(np.ceil(before + _LEAST_ROUNDS * plan.cost(least)))
+        raise InvalidOption(
+            f"{asked.evaluations} evaluations are too few for estimator '{name}', "
+            f"which takes {needed} for {least} players; give more, or take "
+            + ("estimator 'gradient'" if slopes else "fewer players"),
+            subject="evaluations",
+        )
+    fits = [int((rest / rounds - plan.cost(0)) / share) for rounds in _ROUNDS_FOR_FEW]
+    enough = [
+        many for many, least_ in zip(fits, (few, least, least), strict=True) if many >= least_
+    ]
+    chosen = enough[0] if enough[0] == fits[0] else min(few, enough[0])
+    return replace(plan, candidates=min(players, chosen))
