@@ -60,18 +60,24 @@ class Contender(ABC):
 
 
 class Own(Contender):
-    """An estimator of mho's. top: how many highest players it is asked for, 0 for none."""
+    """An estimator of mho's. top: how many highest players it is asked for, 0 for none. minibatch:
+    inputs of each draw, 0 for those that it takes by itself."""
 
     group = "mho"
 
-    def __init__(self, kind: type[Estimator[Any]], top: int = 0) -> None:
-        super().__init__(f"{kind.name}, top {top}" if top else kind.name)
+    def __init__(self, kind: type[Estimator[Any]], top: int = 0, minibatch: int = 0) -> None:
+        name = f"{kind.name}, top {top}" if top else kind.name
+        super().__init__(f"{name}, {minibatch} inputs" if minibatch else name)
         self._kind = kind
         self._top = top
+        self._minibatch = minibatch
 
     def play(self, game: PlayedGame, value: str, budget: int, seed: int) -> Point | None:
         del value
-        estimator = self._kind(Asked(evaluations=budget, seed=seed, top=self._top))
+        if self._minibatch >= game.samples:
+            return None
+        asked = Asked(evaluations=budget, seed=seed, top=self._top, minibatch=self._minibatch)
+        estimator = self._kind(asked)
         try:
             estimate = finished(estimator, game)
         except InvalidOption:
@@ -139,9 +145,13 @@ class Published(Contender):
 
 
 def all_contenders() -> dict[str, Contender]:
-    """By name: of mho's all that estimate the Shapley value, the default also when it is asked for
-    the top players; of shapiq's those that serve many players, with paired coalitions where they
-    can, and the newer ones where its version has them."""
+    """By name.
+
+    Of mho's all that estimate the Shapley value, the default also when it is asked for the top
+    players, and permutation sampling also with as few inputs as the default takes. Of shapiq's
+    those that serve many players, with paired coalitions where they can, and the newer ones where
+    its version has them.
+    """
     found: list[Contender] = []
     for kind in entries("mho.estimators", Estimator).values():
         if kind().interval != (0.0, 1.0):
@@ -149,14 +159,16 @@ def all_contenders() -> dict[str, Contender]:
         found.append(Own(kind, TOP) if kind.name == "tmab" else Own(kind))
         if kind.name == "assisted":
             found.append(Own(kind, TOP))
+        if kind.name == "permutation":
+            found.append(Own(kind, minibatch=16))
     found.append(Published())
     found += [
         Approximator("shapiq PermutationSamplingSV", _made("PermutationSamplingSV")),
         Approximator("shapiq StratifiedSamplingSV", _made("StratifiedSamplingSV"), biased=True),
         Approximator("shapiq OwenSamplingSV", _made("OwenSamplingSV"), biased=True),
-        Approximator("shapiq KernelSHAP", _made("KernelSHAP", pairing_trick=True), biased=True),
+        Approximator("shapiq KernelSHAP", _kernel, biased=True),
         Approximator("shapiq KernelSHAP, leverage", _leverage, biased=True),
-        Approximator("shapiq UnbiasedKernelSHAP", _made("UnbiasedKernelSHAP", pairing_trick=True)),
+        Approximator("shapiq UnbiasedKernelSHAP", _unbiased),
         Approximator(
             "shapiq SVARM", _made("SVARM", pairing_trick=True), biased=True, most_work=2e7
         ),
@@ -181,6 +193,11 @@ def _made(name: str, **options: Any) -> Callable[[int, int], Any]:
     """What makes shapiq's approximator ``name``."""
     kind = getattr(shapiq.approximator, name)
     return lambda players, seed: kind(n=players, random_state=seed, **options)
+
+
+_kernel = _made("KernelSHAP", pairing_trick=True)
+_unbiased = _made("UnbiasedKernelSHAP", pairing_trick=True)
+_svarm = _made("SVARM", pairing_trick=True)
 
 
 def _leverage(players: int, seed: int) -> Any:

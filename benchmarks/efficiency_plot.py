@@ -10,6 +10,7 @@ from contenders import TOP
 from learning_curves import DEFAULT, PLAIN, Compared, Curve, plain_error
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mho.artifacts import style
 
@@ -32,13 +33,14 @@ class Look:
 
 _LOOKS = {
     PLAIN: Look(style.INK, width=2.0, marker="o", front=True),
+    f"{PLAIN}, 16 inputs": Look(style.INK, "--", 1.5),
     DEFAULT: Look(style.BLUE, width=2.4, marker="o", front=True),
     f"{DEFAULT}, top {TOP}": Look(style.BLUE, ":", 1.8, front=True),
     "gradient": Look(style.GREEN, width=2.0, marker="o", front=True),
     "regression_msr": Look(style.PURPLE, width=1.8, marker="o", front=True),
     "antithetic": Look("#8C8C8C", width=1.6),
     "truncated": Look("#B8860B"),
-    "tmab": Look("#B8860B", "--"),
+    f"tmab, top {TOP}": Look("#B8860B", "--"),
     "TMAB as published": Look(style.ORANGE, "--"),
     "shapiq PermutationSamplingSV": Look("#8C8C8C", ":"),
     "shapiq StratifiedSamplingSV": Look("#C9A0C0", "-."),
@@ -76,7 +78,7 @@ def draw(compared: Sequence[Compared]) -> bytes:
 
 def _errors(axes: Axes, found: Compared) -> None:
     plain = found.curves[PLAIN]
-    axes.set_title(found.title)
+    axes.set_title(found.title, fontweight="bold")
     axes.set_xscale("log")
     axes.set_yscale("log")
     least = min(float(one.cost[0]) for one in found.curves.values())
@@ -85,7 +87,8 @@ def _errors(axes: Axes, found: Compared) -> None:
     axes.plot(ends, law, color=style.INK, linewidth=0.8)
     for name, one in found.curves.items():
         _curve(axes, name, one.cost, one.error)
-    lowest = min(float(np.nanmin(found.curves[n].error)) for n in (PLAIN, DEFAULT))
+    lead = [one.error[one.known] for name, one in found.curves.items() if name in (PLAIN, DEFAULT)]
+    lowest = float(np.concatenate(lead).min())
     axes.set_ylim(lowest * _BELOW, law[0] * _ABOVE)
     _default(axes, found.default, error=True)
     _finish(axes, "error", ends)
@@ -93,7 +96,6 @@ def _errors(axes: Axes, found: Compared) -> None:
 
 def _precisions(axes: Axes, found: Compared) -> None:
     plain = found.curves[PLAIN]
-    axes.set_title(f"found of the top {TOP}")
     axes.set_xscale("log")
     for name, one in found.curves.items():
         _curve(axes, name, one.cost, TOP * one.precision)
@@ -101,7 +103,7 @@ def _precisions(axes: Axes, found: Compared) -> None:
     axes.set_yticks(range(0, TOP + 1, 5))
     _default(axes, found.default, error=False)
     least = min(float(one.cost[0]) for one in found.curves.values())
-    _finish(axes, "", np.array([least, float(plain.cost[-1])]))
+    _finish(axes, f"found of the top {TOP}", np.array([least, float(plain.cost[-1])]))
 
 
 def _curve(axes: Axes, name: str, cost: np.ndarray, height: np.ndarray) -> None:
@@ -123,6 +125,10 @@ def _finish(axes: Axes, label: str, ends: np.ndarray) -> None:
     axes.set_xlim(ends[0] / 1.15, ends[1] * 1.15)
     axes.set_xlabel("evaluations")
     axes.set_ylabel(label)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,g}"))
+            axis.set_minor_formatter(NullFormatter())
     axes.grid(color=style.FAINT, linewidth=0.6, which="major")
     axes.set_axisbelow(True)
 

@@ -67,15 +67,17 @@ def curve(points: Sequence[Sequence[Point]], reference: Point) -> Curve:
         cost.append(float(np.mean([p.cost for p in found])))
         precision.append(float(np.mean([_precision(p, reference) for p in found])))
     order = np.argsort(cost, kind="stable")
-    biased = any(p.biased for found in points for p in found)
-    return Curve(np.array(cost)[order], np.array(error)[order], np.array(precision)[order], biased)
+    biased = [any(p.biased for p in found) for found in points]
+    return Curve(*(np.array(each)[order] for each in (cost, error, precision, biased)))
 
 
 def agreement(plain: Sequence[Point], reference: Point) -> float:
     """1 where the reference and unbiased values of independent seeds differ as they may."""
     mean = np.mean([p.values for p in plain], axis=0)
     square = np.sum([p.std_error**2 for p in plain], axis=0) / len(plain) ** 2
-    return float(np.mean((mean - reference.values) ** 2 / (square + reference.std_error**2)))
+    expected = square + reference.std_error**2
+    drawn = expected > 0  # players that never change V have no error
+    return float(np.mean((mean - reference.values)[drawn] ** 2 / expected[drawn]))
 
 
 def plain_cost(plain: Curve, error: float) -> float:

@@ -2,10 +2,6 @@
 
     python benchmarks/overhead.py [--repeats 9] [--threads 1]
 
-Coalitions: evaluations per second of the masked model (masks and substitutes at the layers of the
-players, another coalition for every pass over the inputs) against plain onnxruntime running the
-file as it is on the same batches. 1.0 would mean that masks cost nothing.
-
 Finite differences: time of one step of conductance (as many intervals as the evaluator wants at
 once, each an eighth of a path) against plain onnxruntime running the unmodified tail as many times
 as the evaluator counts; and against the heads, which give the layer at the ends of the intervals,
@@ -31,10 +27,9 @@ from cases import Case, machine, often_enough, present, ratios, row, seconds, sp
 
 from mho.config import Settings
 from mho.data.source import Source
-from mho.evaluation import CoalitionEvaluator, Intervals, PathEvaluator
-from mho.graph.cut import cut, pruned
+from mho.evaluation import Intervals, PathEvaluator
+from mho.graph.cut import cut
 from mho.graph.load import load
-from mho.graph.mask import masked
 from mho.graph.target import TARGET, TARGET_SCORE, scored, targeted
 from mho.jobs.attribution import open_run
 from mho.jobs.task import Task
@@ -43,34 +38,19 @@ from mho.runtime.provider import CPU
 from mho.runtime.session import Session, Sessions
 from mho.types import Feeds
 
-_COALITIONS = 4
 _PATHS = 6
 _INTERVALS = 8
 """Intervals of each path, as conductance begins."""
 
 
 def main() -> None:
-    """Print two tables in Markdown."""
+    """Print a table in Markdown."""
     arguments = argparse.ArgumentParser(description="what mho adds to onnxruntime")
     arguments.add_argument("--repeats", type=int, default=9)
     arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
     settings = Settings(threads=given.threads, provider="cpu")
     print(machine(given.threads), end="\n\n")
-    table(
-        [
-            "model",
-            "masked layers",
-            "players",
-            "rows a batch",
-            "masked / plain evaluations per second",
-            "range",
-        ]
-    )
-    for case in present():
-        for layers in ([case.layers[0]], []):
-            coalitions(case, layers, settings, given.repeats)
-    print()
     table(
         [
             "model, layer",
@@ -89,27 +69,8 @@ def main() -> None:
             differences(case, layer, settings, given.repeats)
 
 
-def coalitions(case: Case, layers: list[str], settings: Settings, repeats: int) -> None:
-    """One row of the first table; no ``layers`` are all that play by default."""
-    game: CoalitionEvaluator = evaluator("shapley", case, layers, case.samples, settings)
-    kept = np.random.default_rng(0).random((_COALITIONS, len(game.players))) < 0.9
-    # The batches that the game makes: its own are sized by its masked model.
-    rows = rows_for(masked(pruned(scored(load(case.model))), game.layers), settings, CPU)
-    inputs = case.inputs(case.samples)
-    packed = np.concatenate([inputs] * _COALITIONS)
-    session = plain_session(case.model, settings.threads)
-    name = session.get_inputs()[0].name
-
-    def plain() -> None:
-        for start in range(0, len(packed), rows):
-            session.run(None, {name: packed[start : start + rows]})
-
-    found = ratios(plain, lambda: game.values(kept), repeats)
-    row([case.name, len(game.layers), len(game.players), rows, *spread(found)])
-
-
 def differences(case: Case, layer: str, settings: Settings, repeats: int) -> None:
-    """One row of the second table."""
+    """One row of the table."""
     paths: PathEvaluator = evaluator("conductance", case, [layer], _PATHS, settings)
     lower = np.roll(np.arange(_INTERVALS) / _INTERVALS, _INTERVALS // 2)  # the middle comes first
     wanted = min(paths.chunk(0), _PATHS * _INTERVALS)

@@ -85,7 +85,7 @@ def _settings(given: argparse.Namespace) -> list[Setting]:
     if not given.quick:
         return chosen
     return [
-        replace(one, inputs=4, layers=one.few_layers, walks=2, more_walks=4, reference=2_000)
+        replace(one, inputs=4, layers=one.few_layers, walks=8, more_walks=16, reference=2_000)
         for one in chosen
     ]
 

@@ -53,15 +53,26 @@ class Draw:
 
 
 def drawn(
-    strata: Strata, index: int, game: CoalitionEvaluator, size: int, seed: int, kind: int
+    strata: Strata,
+    index: int,
+    game: CoalitionEvaluator,
+    size: int,
+    seed: int,
+    kind: int,
+    *,
+    mirrored: bool,
 ) -> Draw:
     """Draw ``index`` of those that ``seed`` and ``kind`` name, in stratum ``index`` mod count, on
-    ``size`` inputs of the game, 0 for all."""
+    ``size`` inputs of the game, 0 for all.
+
+    Draws that are not ``mirrored`` are independent, so that each stratum has a variance of its own.
+    """
     replicate, stratum = divmod(index, strata.count)
     opposite = strata.count - 1 - stratum
-    generator = stream(seed, kind, replicate, min(stratum, opposite))
+    pair = min(stratum, opposite) if mirrored else stratum
+    generator = stream(seed, kind, replicate, pair)
     place, uniform = generator.random(), generator.random(len(game.players))
-    if stratum > opposite:
+    if stratum > pair:
         place, uniform = 1 - place, 1 - uniform
     rate = strata.low + (strata.high - strata.low) * (stratum + place) / strata.count
     return Draw(rate, uniform < rate, _inputs(game.samples, size, stratum, seed, kind, replicate))

@@ -6,11 +6,15 @@ at b = cov(marginal, prediction) / var(prediction), which differs from layer to 
 size of the coalition. The deviations of a round go together, so that what is known of a cell grows
 with its rounds and not with its players: a cell's coefficient counts for its rounds, and that of
 all cells for two more.
+
+Such a ratio of sums runs wild where a cell has few players and its first predictions happen to lie
+near their mean. So the two rounds count with variances that other draws have shown, and not with
+those of the rounds, and no cell's with less than the mean over all players.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,45 +27,48 @@ _PRIOR_ROUNDS = 2
 class ControlVariate:
     """Sums over the rounds so far.
 
-    rounds: ``(strata,)``. products, norms: ``(strata, layers)``, of deviation of the marginal times
-    deviation of the prediction, and of the latter squared. first: the coefficient before any round.
+    products, norms: ``(strata, layers)``, of deviation of the marginal times deviation of the
+    prediction, and of the latter squared. usual: ``(strata, layers)``, what a round adds to the
+    norms by what was known before the first. first: the coefficient before any round.
     """
 
-    rounds: IntArray
     products: FloatArray
     norms: FloatArray
+    usual: FloatArray
     first: float
 
     @staticmethod
     def empty(strata: int, layers: int, first: float) -> ControlVariate:
         zeros = np.zeros((strata, layers))
-        return ControlVariate(np.zeros(strata, dtype=np.int64), zeros, zeros, first)
+        return ControlVariate(zeros, zeros, zeros, first)
+
+    def expecting(self, layer: IntArray, variance: FloatArray) -> ControlVariate:
+        """With the variance of predictions, ``(strata, players)``; layer: the number of each
+        player's, of those alone that are flipped."""
+        usual = np.zeros_like(self.usual)
+        np.add.at(usual.T, layer, variance.T + variance.mean())
+        return replace(self, usual=usual)
 
     @property
     def overall(self) -> float:
         """The coefficient of all cells together."""
-        rounds = int(self.rounds.sum())
-        norm = float(self.norms.sum())
-        fitted = float(self.products.sum()) / norm if norm > 0 else self.first
-        return (rounds * fitted + _PRIOR_ROUNDS * self.first) / (rounds + _PRIOR_ROUNDS)
+        prior = _PRIOR_ROUNDS * float(self.usual.sum(axis=1).mean())
+        norm = prior + float(self.norms.sum())
+        return (float(self.products.sum()) + prior * self.first) / norm if norm > 0 else self.first
 
     def coefficients(self, stratum: int) -> FloatArray:
         """``(layers,)``."""
-        rounds, norms = int(self.rounds[stratum]), self.norms[stratum]
-        fitted = np.divide(
-            self.products[stratum], norms, out=np.full(len(norms), self.overall), where=norms > 0
-        )
-        return np.asarray(
-            (rounds * fitted + _PRIOR_ROUNDS * self.overall) / (rounds + _PRIOR_ROUNDS)
-        )
+        overall, prior = self.overall, _PRIOR_ROUNDS * self.usual[stratum]
+        norms = prior + self.norms[stratum]
+        fitted = np.full(len(norms), overall)
+        products = self.products[stratum] + prior * overall
+        return np.asarray(np.divide(products, norms, out=fitted, where=norms > 0))
 
     def with_round(
         self, stratum: int, layer: IntArray, marginal: FloatArray, prediction: FloatArray
     ) -> ControlVariate:
         """With the deviations of a round, each ``(players,)``; layer: the number of each one's."""
-        rounds = self.rounds.copy()
-        rounds[stratum] += 1
         products, norms = self.products.copy(), self.norms.copy()
         np.add.at(products[stratum], layer, marginal * prediction)
         np.add.at(norms[stratum], layer, prediction * prediction)
-        return ControlVariate(rounds, products, norms, self.first)
+        return replace(self, products=products, norms=norms)

@@ -33,10 +33,9 @@ class Asked:
     """What options say of the estimation.
 
     evaluations: budget; 0 stands for the estimator's own default. seed: of every draw. minibatch:
-    inputs of each draw, 0 for all. inclusion: the interval of t, where an
-    estimator takes one; None for its own. top: how many
-    players of the highest values are looked for, 0 where none are. confidence: with which these are
-    to be right.
+    inputs of each draw, 0 for the estimator's own choice. inclusion: the interval of t, where an
+    estimator takes one; None for its own. top: how many players of the highest values are looked
+    for, 0 where none are. confidence: with which these are to be right.
     """
 
     evaluations: int = 0
@@ -59,6 +58,8 @@ class Estimate:
         corrected; the intervals do not speak of the bias.
     best: ``(players,)``, the guess of least error by which to rank, where it is another than
         ``values``; it may be biased.
+    settled: ``(players,)``, who is surely among the ``Asked.top`` highest, where the estimator
+        judges that itself.
     report: further figures. notes: what the reader must know.
     """
 
@@ -71,6 +72,7 @@ class Estimate:
     gradients: float = 0.0
     approximate: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     best: FloatArray = field(default_factory=lambda: np.zeros(0))
+    settled: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     report: Mapping[str, JSON] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -97,6 +99,8 @@ class Estimator(ABC, Generic[StateT]):
     note."""
     unbiased: ClassVar[bool] = True
     """Whether the values are right on average, where the budget reaches for all players."""
+    settles: ClassVar[bool] = False
+    """Whether it judges by itself who of the top players is settled, and ends when all are."""
     efficient: ClassVar[bool] = False
     """Whether the values add up to V(all) - V(none) whatever was drawn, over all inputs."""
 

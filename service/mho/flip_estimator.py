@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,60 +30,43 @@ from mho.coalition_draws import Draw, Strata, drawn, predicted
 from mho.control_variate import ControlVariate
 from mho.estimator import GRADIENT_COST, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
-from mho.flip_plan import REFRESH, Plan, planned
+from mho.flip_plan import Plan, planned
 from mho.method import Progress
-from mho.prediction_pool import PredictionPool
-from mho.top_players import undecided
+from mho.prediction_pool import PredictionPool, misfit
+from mho.running_mean import RunningMean
+from mho.top_players import settled, undecided
 from mho.types import JSON, BoolArray, FloatArray, IntArray
 
-_ROUND, _POOL = 0, 1
-"""First counters of the draws of rounds and of the pool."""
+_ROUND, _SCREEN, _POOL = 0, 1, 2
+"""First counters of the draws of rounds, of the screen and of the pool."""
 _FIRST_COEFFICIENT = 0.5
 """Of the control variate before anything is known; 0 where predictions are of another value, whose
 scale may be another, too."""
 
 
 @dataclass(frozen=True)
-class Totals:
-    """What whole replicates came to.
-
-    count, mean, squares: ``(players,)``, of corrected marginals, as Welford has them. weight:
-    ``(strata, players)``, the sum of the coefficients that were used.
-    """
-
-    count: IntArray
-    mean: FloatArray
-    squares: FloatArray
-    weight: FloatArray
-
-    def with_replicate(self, active: BoolArray, found: FloatArray, used: FloatArray) -> Totals:
-        count = self.count + active
-        delta = np.where(active, found - self.mean, 0.0)
-        mean = self.mean + delta / np.maximum(count, 1)
-        squares = self.squares + delta * np.where(active, found - mean, 0.0)
-        return Totals(count, mean, squares, self.weight + used)
-
-
-@dataclass(frozen=True)
 class FlipState:
     """layer: ``(players,)``, the number of each player's layer.
 
-    pool: predictions so far; wanted: how many draws it is to have before the next round.
-    centre: ``(strata, players)``, the pool's means before the first round, from which predictions
-    deviate.
+    screen: predictions before the first round, by which candidates are chosen and coefficients are
+    centred. pool: those by which marginals are corrected, independent of the former and of the
+    rounds; wanted: how many draws it is to have before the next round.
     active: ``(players,)``, who is flipped in this replicate; index: rounds that are done.
     position: how many active players the round in hand has flipped; base: its V(S); prediction,
     marginal: ``(players,)``, of that round.
     corrected: ``(players,)``, sum over this replicate's rounds; used: ``(strata, players)``, its
-    coefficients. looks: how often the top was judged.
+    coefficients. totals: corrected marginals, by replicate; weight: ``(strata, players)``, sum of
+    the coefficients that were used in whole replicates.
+    looks: how often the top was judged; sure: ``(players,)``, who was found to be in it. over:
+    whether another replicate is not to be had.
     evaluations, gradients: over all inputs; fractions where there were fewer.
     """
 
     plan: Plan
     layer: IntArray
+    screen: PredictionPool
     pool: PredictionPool
     wanted: int
-    centre: FloatArray
     active: BoolArray
     index: int
     position: int
@@ -92,8 +76,11 @@ class FlipState:
     corrected: FloatArray
     used: FloatArray
     variate: ControlVariate
-    totals: Totals
+    totals: RunningMean
+    weight: FloatArray
     looks: int
+    sure: BoolArray
+    over: bool
     v_full: float
     v_empty: float
     evaluations: float
@@ -102,6 +89,8 @@ class FlipState:
 
 class FlipEstimator(Estimator[FlipState]):
     """Base of the estimators that differ in the interval of t only."""
+
+    settles: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -118,12 +107,14 @@ class FlipEstimator(Estimator[FlipState]):
         v_full, v_empty = (float(v) for v in game.values(ends))
         layer = _layers(game)
         none, by_stratum = np.zeros(players), np.zeros((plan.strata, players))
+        empty = PredictionPool.empty(plan.strata, players)
+        first = 0.0 if plan.surrogate else _FIRST_COEFFICIENT
         return FlipState(
             plan=plan,
             layer=layer,
-            pool=PredictionPool.empty(plan.strata, players),
-            wanted=plan.screen if plan.slopes else 0,
-            centre=by_stratum,
+            screen=empty,
+            pool=empty,
+            wanted=plan.refresh(plan.candidates) * plan.strata,
             active=np.full(players, plan.candidates == players),
             index=0,
             position=0,
@@ -132,11 +123,12 @@ class FlipEstimator(Estimator[FlipState]):
             marginal=none,
             corrected=none,
             used=by_stratum,
-            variate=ControlVariate.empty(
-                plan.strata, int(layer.max()) + 1, 0.0 if plan.surrogate else _FIRST_COEFFICIENT
-            ),
-            totals=Totals(np.zeros(players, dtype=np.int64), none, none, by_stratum),
+            variate=ControlVariate.empty(plan.strata, int(layer.max()) + 1, first),
+            totals=RunningMean.empty(players),
+            weight=by_stratum,
             looks=0,
+            sure=np.zeros(players, dtype=bool),
+            over=False,
             v_full=v_full,
             v_empty=v_empty,
             evaluations=2.0,
@@ -144,8 +136,10 @@ class FlipEstimator(Estimator[FlipState]):
         )
 
     def step(self, state: FlipState, game: CoalitionEvaluator) -> FlipState:
-        if state.pool.drawn < state.wanted:
+        if state.plan.slopes and state.screen.drawn < state.plan.screen:
             return self._screened(state, game)
+        if state.pool.drawn < state.wanted:
+            return self._refreshed(state, game)
         flipped = self._flipped(state, game)
         if flipped.position < int(flipped.active.sum()):
             return flipped
@@ -153,9 +147,7 @@ class FlipEstimator(Estimator[FlipState]):
         return self._judged(closed) if closed.index % closed.plan.strata == 0 else closed
 
     def done(self, state: FlipState) -> bool:
-        if state.pool.drawn < state.wanted or state.position or state.index % state.plan.strata:
-            return False
-        return not _goes_on(state, state.active)
+        return state.over
 
     def progress(self, state: FlipState) -> Progress:
         budget = state.plan.budget
@@ -187,37 +179,56 @@ class FlipEstimator(Estimator[FlipState]):
         return Estimate(
             values=values,
             std_error=error,
-            draws=np.where(exact, state.totals.count, state.pool.drawn),
+            draws=np.where(exact, state.totals.count, state.screen.drawn + state.pool.drawn),
             v_full=state.v_full,
             v_empty=state.v_empty,
             evaluations=state.evaluations,
             gradients=state.gradients,
             approximate=~exact,
             best=_best(state, values, error, exact),
+            settled=state.sure if self.asked.top else np.zeros(0, dtype=bool),
             report=report,
             notes=notes,
         )
 
     def _draw(self, state: FlipState, game: CoalitionEvaluator, kind: int, index: int) -> Draw:
         strata = Strata(*self.interval, state.plan.strata)
-        return drawn(strata, index, game, state.plan.batch, self.asked.seed, kind)
+        return drawn(
+            strata, index, game, state.plan.batch, self.asked.seed, kind, mirrored=kind == _ROUND
+        )
 
     def _screened(self, state: FlipState, game: CoalitionEvaluator) -> FlipState:
-        """A few more draws of slopes; with the last before the first round, the candidates."""
-        plan, start = state.plan, state.pool.drawn
-        stop = min(state.wanted, start + max(1, int(game.chunk / plan.share) // GRADIENT_COST))
-        draws = [self._draw(state, game, _POOL, index) for index in range(start, stop)]
-        pool = state.pool.with_draws(predicted(game, draws))
-        screened = replace(state, pool=pool, gradients=state.gradients + len(draws) * plan.share)
-        if stop < state.wanted or state.index:
-            return screened
-        screened = replace(screened, centre=pool.mean)
-        if plan.candidates == len(state.layer):
-            return screened
-        rank = pool.value if self.asked.top else np.abs(pool.value)
-        active = np.zeros(len(rank), dtype=bool)
-        active[np.argsort(-rank, kind="stable")[: plan.candidates]] = True
-        return replace(screened, active=active)
+        """Some more draws of the screen; with the last, who is flipped."""
+        found = self._predictions(state, game, _SCREEN, state.screen.drawn, state.plan.screen)
+        screen = state.screen.with_draws(found)
+        spent = state.gradients + len(found) * state.plan.share
+        state = replace(state, screen=screen, gradients=spent)
+        if screen.drawn < state.plan.screen:
+            return state
+        if state.plan.candidates < len(state.layer):
+            rank = screen.value if self.asked.top else np.abs(screen.value)
+            active = np.zeros(len(rank), dtype=bool)
+            active[np.argsort(-rank, kind="stable")[: state.plan.candidates]] = True
+            state = replace(state, active=active)
+        layer, variance = state.layer[state.active], screen.spread[:, state.active]
+        return replace(state, variate=state.variate.expecting(layer, variance))
+
+    def _refreshed(self, state: FlipState, game: CoalitionEvaluator) -> FlipState:
+        """Some more draws of the pool."""
+        found = self._predictions(state, game, _POOL, state.pool.drawn, state.wanted)
+        return replace(
+            state,
+            pool=state.pool.with_draws(found),
+            gradients=state.gradients + len(found) * state.plan.share,
+        )
+
+    def _predictions(
+        self, state: FlipState, game: CoalitionEvaluator, kind: int, start: int, most: int
+    ) -> FloatArray:
+        """``(draws, players)``: those of a kind from ``start`` on, as many as fill a batch."""
+        room = max(1, int(game.chunk / state.plan.share) // GRADIENT_COST)
+        draws = [self._draw(state, game, kind, i) for i in range(start, min(most, start + room))]
+        return predicted(game, draws)
 
     def _flipped(self, state: FlipState, game: CoalitionEvaluator) -> FlipState:
         """Some more flips of the round in hand; with the first, V(S) and the slopes."""
@@ -249,27 +260,28 @@ class FlipEstimator(Estimator[FlipState]):
 
     def _judged(self, state: FlipState) -> FlipState:
         """The replicate into the totals; who is flipped in the next, and slopes for it."""
-        strata = state.plan.strata
-        totals = state.totals.with_replicate(state.active, state.corrected / strata, state.used)
+        strata, active = state.plan.strata, state.active
         state = replace(
             state,
-            totals=totals,
+            totals=state.totals.with_draw(state.corrected / strata, active),
+            weight=state.weight + state.used,
             corrected=np.zeros_like(state.corrected),
             used=np.zeros_like(state.used),
         )
-        active = state.active
-        if self.asked.top:
-            values, error, exact = _values(state)
-            open_ = np.zeros(len(values), dtype=bool)
-            open_[exact] = undecided(
-                values[exact], error[exact], totals.count[exact],
-                self.asked.top, self.asked.confidence, state.looks + 1,
-            )  # fmt: skip
-            state, active = replace(state, looks=state.looks + 1), active & open_
-        wanted = state.pool.drawn
-        if state.plan.slopes and _goes_on(state, active):
-            wanted += REFRESH * strata
-        return replace(state, active=active, wanted=wanted)
+        values, error, exact = _values(state)
+        if 0 < self.asked.top < exact.sum():
+            known = values[exact], error[exact], state.totals.count[exact]
+            rule = self.asked.top, self.asked.confidence, state.looks + 1
+            inside, open_ = state.sure.copy(), np.zeros(len(values), dtype=bool)
+            inside[exact] |= settled(*known, *rule)
+            open_[exact] = undecided(*known, *rule)
+            state = replace(state, looks=state.looks + 1, sure=inside)
+            active = active & open_
+        state = replace(state, active=active)
+        if not _goes_on(state):
+            return replace(state, over=True)
+        refresh = state.plan.refresh(int(active.sum()))
+        return replace(state, wanted=state.wanted + refresh * strata)
 
 
 def _closed(state: FlipState) -> FlipState:
@@ -278,7 +290,7 @@ def _closed(state: FlipState) -> FlipState:
     used, variate = state.used, state.variate
     corrected = state.corrected + np.where(state.active, state.marginal, 0.0)
     if state.plan.slopes:
-        centre = state.centre[stratum]
+        centre = state.screen.mean[stratum]
         off = np.where(state.active, state.prediction - centre, 0.0)
         coefficient = np.where(state.active, variate.coefficients(stratum)[state.layer], 0.0)
         corrected = corrected - coefficient * off
@@ -301,22 +313,29 @@ def _closed(state: FlipState) -> FlipState:
 
 def _values(state: FlipState) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Values and standard errors ``(players,)``, and which rest on exact marginals."""
-    totals, pool = state.totals, state.pool
-    count = totals.count
-    exact = count > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.where(count > 1, totals.squares / (count - 1) / count, np.inf)
-    if not state.plan.slopes or not pool.counts.all():
-        values = np.where(exact, totals.mean, np.nan)
-        return values, np.where(exact, np.sqrt(spread), np.inf), exact
-    weight = totals.weight / np.maximum(count, 1)
-    values = totals.mean + (weight * (pool.mean - state.centre)).mean(axis=0)
-    error = np.sqrt(spread + pool.variance(weight))
-    scale = _scale(values, pool.value, exact) if exact.any() else 1.0
+    totals = state.totals
+    exact = totals.count > 0
+    if not state.plan.slopes:
+        return totals.value, totals.std_error, exact
+    weight = state.weight / np.maximum(totals.count, 1)
+    shift = (weight * (state.pool.mean - state.screen.mean)).mean(axis=0)
+    error = np.sqrt(np.square(totals.std_error) + state.pool.variance(weight))
+    values, prediction = totals.mean + shift, _prediction(state)
+    scale = _scale(values, prediction, exact) if exact.any() else 1.0
     return (
-        np.where(exact, values, scale * pool.value),
+        np.where(exact, values, scale * prediction),
         np.where(exact, error, np.inf),  # of a prediction's bias nothing is known
         exact,
+    )
+
+
+def _prediction(state: FlipState) -> FloatArray:
+    """``(players,)``: the mean over all draws; NaN before the first."""
+    screen, pool = state.screen, state.pool
+    if not pool.drawn:
+        return screen.value
+    return np.asarray(
+        (screen.drawn * screen.value + pool.drawn * pool.value) / (screen.drawn + pool.drawn)
     )
 
 
@@ -325,13 +344,14 @@ def _best(state: FlipState, values: FloatArray, error: FloatArray, exact: BoolAr
     (empirical Bayes). Predictions err by a spread that the exact values show."""
     if not state.plan.slopes or not exact.any():
         return values
-    predicted_ = _scale(values, state.pool.value, exact) * state.pool.value
-    off = values - predicted_
+    prediction = _prediction(state)
+    prediction = _scale(values, prediction, exact) * prediction
+    off = values - prediction
     known = exact & np.isfinite(error)
-    spread = max(0.0, float(np.mean(off[known] ** 2 - error[known] ** 2))) if known.any() else 0.0
+    spread = misfit(off[known], error[known])
     noise = np.where(known, np.square(error), np.inf)
     share = spread / (spread + noise) if spread > 0 else np.where(noise == 0, 1.0, 0.0)
-    return np.where(exact, predicted_ + share * off, values)
+    return np.where(exact, prediction + share * off, values)
 
 
 def _scale(values: FloatArray, prediction: FloatArray, exact: BoolArray) -> float:
@@ -344,9 +364,9 @@ def _spent(state: FlipState) -> float:
     return state.evaluations + GRADIENT_COST * state.gradients
 
 
-def _goes_on(state: FlipState, active: BoolArray) -> bool:
+def _goes_on(state: FlipState) -> bool:
     """Whether there is somebody to flip, and budget for another replicate."""
-    flips = int(active.sum())
+    flips = int(state.active.sum())
     next_one = state.plan.strata * state.plan.cost(flips)
     # Sums of shares are rounded, in an order that hangs on the batches.
     return flips > 0 and _spent(state) + next_one <= state.plan.budget * (1 + 1e-9)

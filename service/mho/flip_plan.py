@@ -12,10 +12,12 @@ from mho.evaluation import CoalitionEvaluator
 
 _MINIBATCH = 16
 _SCREENS = (32, 16, 8)
-"""Draws of predictions before the first round: the most that take a quarter of the budget at most;
-the last gives two to each stratum."""
-REFRESH = 2
-"""Draws of predictions for each round, so that their mean adds little to the error."""
+"""Draws of predictions before the first round: the most that take a quarter of the budget at most
+and leave enough for the rounds; the last gives two to each stratum."""
+_REFRESH, _LEAST_REFRESH, _MOST_REFRESH = 0.75, 2, 12
+"""Draws of predictions for each round are the root of so many times its flips. With a control
+variate that explains seven tenths of the variance, the error of its mean is then what it should be
+for the least cost."""
 _MOST_STRATA, _STRATA = 8, 4
 _LEAST_ROUNDS, _ROUNDS, _MANY_ROUNDS = 8, 32, 64
 """Rounds that the budget must allow for all players to be flipped, those of the default, and those
@@ -53,8 +55,14 @@ class Plan:
 
     def cost(self, flips: int) -> float:
         """Evaluations that a round of so many flips takes, with the slopes drawn for it."""
-        slopes = GRADIENT_COST * (1 + REFRESH) if self.slopes else 0
+        slopes = GRADIENT_COST * (1 + self.refresh(flips)) if self.slopes else 0
         return (1 + flips + slopes) * self.share
+
+    def refresh(self, flips: int) -> int:
+        """Draws of predictions for each round of so many flips."""
+        if not self.slopes:
+            return 0
+        return int(np.clip(round(np.sqrt(_REFRESH * flips)), _LEAST_REFRESH, _MOST_REFRESH))
 
 
 def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
@@ -71,8 +79,10 @@ def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
             slopes, obstacle = False, error.message
     plan = Plan(_STRATA, _SCREENS[0], batch, share, 0.0, players, slopes, surrogate, obstacle)
     each = GRADIENT_COST * share
+    least = min(players, _LEAST_CANDIDATES)
     if asked.evaluations:
-        fitting = [many for many in _SCREENS if 4 * many * each <= asked.evaluations]
+        most = min(asked.evaluations / 4, asked.evaluations - 2 - _LEAST_ROUNDS * plan.cost(least))
+        fitting = [many for many in _SCREENS if many * each <= most]
         plan = replace(plan, screen=(*fitting, _SCREENS[-1])[0])
     before = 2 + (plan.screen * each if slopes else 0)
     few = min(players, max(_CANDIDATES, 4 * asked.top))
@@ -86,7 +96,6 @@ def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
     if rest >= _LEAST_ROUNDS * plan.cost(players):
         many = rest >= _MANY_ROUNDS * plan.cost(players)
         return replace(plan, strata=_MOST_STRATA if many else _STRATA)
-    least = min(players, _LEAST_CANDIDATES)
     if not slopes or rest < _LEAST_ROUNDS * plan.cost(least):
         least = least if slopes else players
         needed = int(np.ceil(before + _LEAST_ROUNDS * plan.cost(least)))
@@ -96,7 +105,8 @@ def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
             + ("estimator 'gradient'" if slopes else "fewer players"),
             subject="evaluations",
         )
-    fits = [int((rest / rounds - plan.cost(0)) / share) for rounds in _ROUNDS_FOR_FEW]
+    costs = np.array([plan.cost(flips) for flips in range(players + 1)])
+    fits = [int(np.searchsorted(costs, rest / many, "right")) - 1 for many in _ROUNDS_FOR_FEW]
     enough = [
         many for many, least_ in zip(fits, (few, least, least), strict=True) if many >= least_
     ]

@@ -212,7 +212,9 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
     )
     attack_steps: int = option(30, "steps of pgd", minimum=1, maximum=10_000)
     minibatch: int = option(
-        0, "inputs drawn for each draw of coalitions; 0 takes all inputs", minimum=0
+        0,
+        "inputs of each draw of coalitions; 0: 16 for assisted, semivalue and gradient, else all",
+        minimum=0,
     )
     estimator: str = option(
         "assisted",

@@ -13,6 +13,9 @@ import numpy as np
 
 from mho.types import FloatArray, IntArray
 
+_HALVINGS = 40
+"""Of the interval in which a variance is looked for: to rounding, nearly."""
+
 
 @dataclass(frozen=True)
 class PredictionPool:
@@ -50,13 +53,34 @@ class PredictionPool:
             return np.full(self.mean.shape[1], np.nan)
         return np.asarray(self.mean[self.counts > 0].mean(axis=0))
 
+    @property
+    def spread(self) -> FloatArray:
+        """``(strata, players)``: the variance of a prediction; 0 where nothing is known of it."""
+        return np.asarray(self.squares / np.maximum(self.counts - 1, 1)[:, None])
+
     def variance(self, weight: FloatArray | float = 1.0) -> FloatArray:
         """``(players,)``: of the mean over strata of ``weight`` ``(strata, players)`` times the
-        mean prediction; infinite where a stratum has fewer than two draws.
-
-        Mirrored draws count as independent, which errs on the safe side.
+        mean prediction, draws being independent; infinite where a stratum has fewer than two.
         """
         if self.counts.min() < 2:
             return np.full(self.mean.shape[1], np.inf)
         each = self.squares / ((self.counts - 1) * self.counts)[:, None]
         return np.asarray((np.square(weight) * each).sum(axis=0) / len(self.counts) ** 2)
+
+
+def misfit(off: FloatArray, error: FloatArray) -> float:
+    """The variance by which predictions err, from how far values lie ``off`` them, ``(values,)``,
+    and the standard ``error`` of each value.
+
+    With which the squares are as large as they should be, on average, in units of their own
+    variance (Paule & Mandel 1982): so that a value that is hardly known says hardly anything. 0
+    where errors explain all.
+    """
+    squares, noise = np.square(off), np.square(error)
+    low, high = 0.0, float(squares.max(initial=0.0))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        expected = middle + noise
+        each = np.divide(squares, expected, out=np.zeros_like(squares), where=expected > 0)
+        low, high = (middle, high) if each.sum() > len(each) else (low, middle)
+    return high if low > 0 else 0.0

@@ -14,12 +14,16 @@ _MORE = 1.2
 """Players are told apart again when draws have grown by this factor: every look costs some of the
 confidence."""
 
+_LEAST_DRAWS = 4
+"""Before so many a standard error is too uncertain to stop by."""
+
 
 @dataclass(frozen=True)
 class Stopping:
     """What is asked for; 0 for what is not.
 
-    seconds: of evaluation. std_error: that no player whose value is not approximate is above.
+    seconds: of evaluation. std_error: that none is above, of the players whose value is not
+    approximate where there are such.
     top: players that are to be settled, with what confidence.
     """
 
@@ -43,11 +47,15 @@ def looked(rule: Stopping, before: Looked, estimate: Estimate, seconds: float) -
     """What the rule says of an estimate that took ``seconds`` so far."""
     if rule.seconds and seconds >= rule.seconds:
         return Looked(before.looks, before.draws, "seconds")
-    sure = estimate.exact
-    if rule.std_error and sure.any() and estimate.std_error[sure].max() <= rule.std_error:
+    asked = estimate.exact if estimate.exact.any() else np.isfinite(estimate.values)
+    if not asked.any():
+        return before
+    each = estimate.draws[asked]
+    small = estimate.std_error[asked].max() <= rule.std_error
+    if rule.std_error and small and each.min() >= _LEAST_DRAWS:
         return Looked(before.looks, before.draws, "std_error")
-    draws = int(estimate.draws.sum())
-    if not rule.top or draws < _MORE * before.draws or not sure.any():
+    draws = int(each.sum())
+    if not rule.top or draws < _MORE * before.draws or each.max() < _LEAST_DRAWS:
         return before
     if settled_players(rule, estimate, before.looks + 1).sum() >= rule.top:
         return Looked(before.looks + 1, draws, "top settled")
@@ -55,7 +63,10 @@ def looked(rule: Stopping, before: Looked, estimate: Estimate, seconds: float) -
 
 
 def settled_players(rule: Stopping, estimate: Estimate, looks: int) -> BoolArray:
-    """``(players,)``: who is surely among the top ones, of those whose value is not approximate."""
+    """``(players,)``: who is surely among the top ones, by the estimator's own judgement where it
+    has one; of those whose value is not approximate."""
+    if len(estimate.settled):
+        return estimate.settled
     found = np.zeros(len(estimate.values), dtype=bool)
     sure = estimate.exact
     if sure.sum() > rule.top:

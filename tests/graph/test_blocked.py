@@ -9,7 +9,7 @@ from graph.nets import net, normal
 from mho.config import Settings
 from mho.evaluation import Layer
 from mho.graph import units
-from mho.graph.blocked import blockable, marked, opened, read, unharmed
+from mho.graph.blocked import blockable, marked, opened, parsed, unharmed
 from mho.graph.mask import mask_input, masked, substitute_input
 from mho.graph.model import Model
 from mho.runtime.session import Sessions
@@ -21,7 +21,7 @@ SESSIONS = Sessions(Settings(provider="cpu", threads=1))
 def optimised(model: Model) -> Model:
     data = SESSIONS.optimised(model)
     assert data is not None
-    return read(model, data)
+    return parsed(model, data)
 
 
 def cnn() -> Model:

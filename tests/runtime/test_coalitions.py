@@ -162,7 +162,7 @@ def test_inputs_without_weight_are_never_run() -> None:
 @pytest.mark.parametrize(("memory", "single"), [(1, False), (40_000, False), (10**9, True)])
 def test_batches_do_not_matter(memory: int, single: bool) -> None:
     narrow = game(Logit(), memory=memory, single=single)
-    assert narrow.chunk == 1
+    assert narrow.chunk >= 1
     np.testing.assert_allclose(
         narrow.values(coalitions(5)), game(Logit()).values(coalitions(5)), rtol=1e-5
     )

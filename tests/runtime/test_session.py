@@ -41,12 +41,39 @@ def test_the_oldest_goes_first() -> None:
     assert sessions.get(gemm(2)) is not second
 
 
+def test_sessions_that_are_not_to_be_kept() -> None:
+    sessions = Sessions(SETTINGS)
+    first = sessions.get(gemm(), keep=False)
+    assert sessions.get(gemm()) is not first
+    assert sessions.get(gemm(), keep=False) is not sessions.get(gemm())
+
+
+def test_the_optimised_graph_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = net(
+        "c = Conv(x, w)  y = Relu(c)", "(float[N,2,4,4] x) => (float[N,8,4,4] y)",
+        w=normal(1, 8, 2, 1, 1),
+    )  # fmt: skip
+    data = Sessions(SETTINGS).optimised(model)
+    assert data is not None
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    found = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    x = normal(2, 3, 2, 4, 4)
+    expected = Sessions(SETTINGS).get(model).run({"x": x})["y"]
+    np.testing.assert_allclose(found.run(["y"], {"x": x})[0], expected, rtol=1e-6)
+    monkeypatch.setattr(graph_model, "_MAX_PROTO_BYTES", 8)
+    assert Sessions(SETTINGS).optimised(model) is None
+
+
 def test_models_too_large_for_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_model, "_MAX_PROTO_BYTES", 8)
     sessions = Sessions(SETTINGS)
     session = sessions.get(gemm())
     assert sessions.get(gemm()) is session
     assert sessions.get(gemm(2)) is not session
+    assert sessions.get(gemm(), keep=False) is not session
     x = normal(3, 4, 3)
     np.testing.assert_allclose(session.run({"x": x})["y"], x @ normal(1, 3, 2), rtol=1e-5)
 

@@ -49,9 +49,13 @@ class Gradient(Estimator[GradientState]):
 
     @property
     def estimand(self) -> str:
-        low, high = self.asked.inclusion or (0.0, 1.0)
+        low, high = self.interval
         what = "Shapley value" if (low, high) == (0.0, 1.0) else f"semivalue on [{low:g}, {high:g}]"
         return f"{what}, predicted from slopes,"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.asked.inclusion or (0.0, 1.0)
 
     def state_class(self) -> type[GradientState]:
         return GradientState
@@ -79,9 +83,9 @@ class Gradient(Estimator[GradientState]):
     def step(self, state: GradientState, game: CoalitionEvaluator) -> GradientState:
         start = state.pool.drawn
         stop = min(state.draws, start + max(1, int(game.chunk / state.share) // GRADIENT_COST))
-        strata = Strata(*(self.asked.inclusion or (0.0, 1.0)), _STRATA)
+        strata = Strata(*self.interval, _STRATA)
         draws = [
-            drawn(strata, index, game, state.batch, self.asked.seed, 0)
+            drawn(strata, index, game, state.batch, self.asked.seed, 0, mirrored=False)
             for index in range(start, stop)
         ]
         return replace(state, pool=state.pool.with_draws(predicted(game, draws)))

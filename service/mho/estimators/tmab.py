@@ -36,6 +36,7 @@ class Tmab(CutWalkEstimator):
 
     name: ClassVar[str] = "tmab"
     summary: ClassVar[str] = "the bandit of Neuron Shapley: truncated, evaluates undecided players"
+    settles: ClassVar[bool] = True
     default_walks: ClassVar[int] = 100
 
     def judged(self, state: CutWalkState) -> CutWalkState:
@@ -52,8 +53,12 @@ class Tmab(CutWalkEstimator):
         if not state.index:
             return found
         extent = state.most - state.least
+        top = np.zeros(len(state.active), dtype=bool)
+        if not state.active.any():
+            top[np.argsort(-state.totals.mean, kind="stable")[: self._top(state)]] = True
         return replace(
             found,
+            settled=top,
             report={
                 **found.report,
                 "top_sought": self._top(state),

@@ -64,7 +64,7 @@ def marked(model: Model, layers: Sequence[Layer]) -> Model:
     return model.rewritten(rewrite)
 
 
-def read(model: Model, optimised: bytes) -> Model:
+def parsed(model: Model, optimised: bytes) -> Model:
     """What onnxruntime made of ``model``."""
     return replace(model, ir=ir.from_proto(onnx.load_from_string(optimised)))
 

@@ -41,11 +41,9 @@ _CARRIABLE = {
 class Stage:
     """The part of a model between two borders.
 
-    model: without masks; it has its own layers, and of the inputs of the whole those that it reads.
-    layers: those to be masked in it. reads: the model's inputs that it reads. takes: tensor -> the
-    stage that gives it. gives: its outputs.
-    seconds: an estimate for a row. handed: the same for what it is handed. bytes: of a row's
-    outputs.
+    model: without masks. layers: those to be masked in it. reads: the inputs of the whole that it
+    reads. takes: tensor -> the stage that gives it. gives: its outputs. seconds: of a row, an
+    estimate without what it takes; handed: of taking that. bytes: of a row's outputs.
     """
 
     model: Model
@@ -247,4 +245,8 @@ def _chosen(borders: Sequence[_Border], times: FloatArray, units: FloatArray) ->
         best.append(reached)
     end = len(borders) - 1
     _, way = min(found[end] for found in best if end in found)
-    return [borders[i] for i in way]
+    kept = [borders[0]]
+    for i in way[1:-1]:  # what was carried before already is no stage's result
+        if set(borders[i].carried) - set(kept[-1].carried):
+            kept.append(borders[i])
+    return [*kept, borders[end]]

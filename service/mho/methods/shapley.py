@@ -56,7 +56,9 @@ class Shapley(GameMethod[Any]):
     confidence: float = option(
         0.95, "with which the top players are to be right", minimum=0.5, maximum=0.999999
     )
-    std_error: float = option(0.0, "stop when no standard error is above this", minimum=0.0)
+    std_error: float = option(
+        0.0, "stop when no standard error is above this; 0: never", minimum=0.0
+    )
     seconds: float = option(
         0.0, "stop after so many seconds of evaluation; 0: no limit", minimum=0.0
     )
@@ -79,7 +81,8 @@ class Shapley(GameMethod[Any]):
         estimator = self._estimator()
         inner = estimator.step(state.inner, evaluator)
         seconds = state.seconds + time.monotonic() - began
-        now = looked(self._stopping, state.looked, estimator.estimate(inner), seconds)
+        rule = replace(self._stopping, top=0) if estimator.settles else self._stopping
+        now = looked(rule, state.looked, estimator.estimate(inner), seconds)
         return self.state_class()(inner, now, seconds)
 
     def done(self, state: Any) -> bool:
@@ -95,7 +98,7 @@ class Shapley(GameMethod[Any]):
         estimator = self._estimator()
         estimate = estimator.estimate(state.inner)
         certain = not estimate.std_error.any()
-        drawn = estimate.draws[estimate.exact & (estimate.draws > 1)]
+        drawn = estimate.draws[np.isfinite(estimate.std_error) & (estimate.draws > 1)]
         evaluations = {"coalitions": round(estimate.evaluations)}
         if estimate.gradients:
             evaluations["slopes"] = round(estimate.gradients)
@@ -128,13 +131,17 @@ class Shapley(GameMethod[Any]):
                     estimate.values.sum() - (estimate.v_full - estimate.v_empty)
                 ),
                 "draws": int(estimate.draws.max(initial=0)),
-                "stopped_by": state.looked.end or "budget",
+                "stopped_by": state.looked.end or self._end(estimate),
                 "groups": group_names(evaluator),
-                **self._ends(evaluator, estimate, state.looked.looks),
+                **self._ends(evaluator, estimate, state.looked),
                 **estimate.report,
             },
             notes=notes,
         )
+
+    def _end(self, estimate: Estimate) -> str:
+        """What ended an estimation that was not stopped."""
+        return "top settled" if 0 < self.top <= estimate.settled.sum() else "budget"
 
     def _estimator(self) -> Estimator[Any]:
         kind = find("mho.estimators", Estimator, self.estimator, subject="estimator")
@@ -154,12 +161,14 @@ class Shapley(GameMethod[Any]):
         return Stopping(self.seconds, self.std_error, self.top, self.confidence)
 
     def _ends(
-        self, evaluator: CoalitionEvaluator, estimate: Estimate, looks: int
+        self, evaluator: CoalitionEvaluator, estimate: Estimate, before: Looked
     ) -> dict[str, JSON]:
         """The highest players and whether they are settled, and the lowest."""
         players = evaluator.players
         count = self.top or min(_SHOWN, len(players) - 1)
         order = np.argsort(-estimate.ranking, kind="stable")
+        # This is one more look, unless it is the one by which the run ended.
+        looks = before.looks + (before.end != "top settled")
         sure = settled_players(replace(self._stopping, top=count), estimate, looks)
 
         def row(index: int) -> dict[str, JSON]:

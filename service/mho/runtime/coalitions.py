@@ -102,8 +102,8 @@ class MaskedCoalitions:
         why = obstacle(self.problem)
         if why:
             raise InvalidOption(
-                f"the value has no slopes in the masks: {why}; take --estimator permutation, which "
-                "works with every operator",
+                f"the value has no slopes in the masks: {why}; estimators that need none, such as "
+                "permutation, work with every operator",
                 subject="estimator",
             )
         return self._value.stand_in

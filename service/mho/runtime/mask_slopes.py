@@ -30,7 +30,7 @@ def obstacle(problem: Problem) -> str:
 
 
 class MaskSlopes:
-    """Runs the graph that gives what the worth of each row is made of, and its slopes in the masks."""
+    """Runs the graph that gives the argument of each row's worth, and its slopes in the masks."""
 
     def __init__(
         self, problem: Problem, substitutes: Substitutes, value: Value, *,

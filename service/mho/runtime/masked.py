@@ -19,7 +19,7 @@ from mho.types import Array, Float32Array, IntArray
 
 __all__ = ["MaskedModel", "Masks", "shaped"]
 
-_SECONDS = 1.0
+_SECONDS = 1.5
 """What a call should take about, for jobs are cancelled and written down between calls."""
 _MOST_ROWS = 512
 _WORTH = 0.9

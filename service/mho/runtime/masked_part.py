@@ -8,7 +8,7 @@ import numpy as np
 
 from mho.errors import InvalidModel, ResourceExhausted
 from mho.evaluation import Layer
-from mho.graph.blocked import blockable, marked, opened, read, unharmed
+from mho.graph.blocked import blockable, marked, opened, parsed, unharmed
 from mho.graph.footprint import bytes_per_row
 from mho.graph.mask import broadcast_shape, mask_input, masked, substitute_input
 from mho.graph.model import Model
@@ -136,7 +136,7 @@ class MaskedPart:
                 optimised = sessions.optimised(made)
                 if optimised is None:
                     return None
-                inside = read(made, optimised)
+                inside = parsed(made, optimised)
                 kept = unharmed(inside, layers)
                 if len(kept) == len(layers):
                     return sessions.get(opened(inside, layers, rows), keep=False), rows

@@ -74,14 +74,15 @@ class Sessions:
         """A session for ``model``, kept if it is to be; InvalidModel where onnxruntime refuses the
         graph."""
         data = serialized(model.ir)
-        if data is not None and not keep:
-            return self._load(data)
         if data is not None:
-            return self._cached(hashlib.sha256(data).hexdigest(), data)
+            return (
+                self._cached(hashlib.sha256(data).hexdigest(), data) if keep else self._load(data)
+            )
         with tempfile.TemporaryDirectory(prefix="mho-session-") as folder:
             path = Path(folder) / "model.onnx"  # too large for one message
             save(model.ir, path)
-            return self._cached(_digest(Path(folder)), str(path))
+            source = str(path)
+            return self._cached(_digest(Path(folder)), source) if keep else self._load(source)
 
     def optimised(self, model: Model) -> bytes | None:
         """The graph that onnxruntime makes of ``model`` for this machine, as ONNX bytes; None where

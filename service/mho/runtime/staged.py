@@ -87,7 +87,7 @@ class StagedModel:
         self.run_rows = np.zeros(len(stages), dtype=np.int64)
 
     def asked(self, masks: Masks, coalition: IntArray, sample: IntArray) -> Asked:
-        """The rows ``(input sample[k], coalition[k])``, one at least, sorted by what they share."""
+        """The rows ``(input sample[k], coalition[k])``, one at least."""
         used, place = np.unique(coalition, return_inverse=True)
         digests: list[list[bytes]] = []
         kind = np.zeros((len(self._stages), len(coalition)), dtype=np.int64)
