@@ -278,7 +278,7 @@ _ALL = (
         "photographs",
         SHARED / "squeezenet1.0.onnx",
         _photographs,
-        inputs=16,
+        inputs=8,
         layers=("fire8/*/relu", "fire9/*/relu"),
         few_layers=("fire9/conv1x1_1/relu",),
         values=("cross_entropy",),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mho.draws import stream
 from mho.evaluation import CoalitionEvaluator
+from mho.sampling.draws import stream
 from mho.types import FloatArray
 
 _STREAK = 6

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from commands import CONSOLE, mho, show, worth
-from splits import LAYERS, MODEL, PREPROCESS, SEED, Splits, splits
+from splits import MODEL, PREPROCESS, Splits, splits
 
 ATTACK = ("--attack", "pgd", "--epsilon", f"{4 / 255:.5f}", "--attack-steps", "10")
 """At most four of 255 levels."""
@@ -77,7 +77,7 @@ def investigate(at: Splits) -> Blunted:
         out=at.out / "edit",
     )
     again = mho(
-        *("ablation", edited.folder / "model.onnx", "--inputs", at.judged, *LAYERS, *SEED),
+        *("ablation", edited.folder / "model.onnx", "--inputs", at.judged, *at.playing),
         *(*SUCCESS, *CHEAPLY),
         out=at.out / "attacked-anew",
     )

@@ -15,8 +15,8 @@ import draw  # noqa: E402  # the folder of the example is no package
 
 MODEL = SHAPES / "shapes.onnx"
 PREPROCESS = SHAPES / "preprocess.yaml"
-LAYERS = ("--layers", "conv*/relu", "dense1/relu")
-"""All 120 hidden units of the model, once each."""
+LAYERS = ("conv*/relu", "dense1/relu")
+"""Of all 120 hidden units of the model, once each."""
 SEED = ("--seed", "7")
 _SEEDS = {"chosen": 7, "judged": 8}
 
@@ -25,13 +25,18 @@ _SEEDS = {"chosen": 7, "judged": 8}
 class Splits:
     """``chosen``, ``judged``: .npz files of inputs, labels and which pictures are marked.
 
-    out: the folder of the case. evaluations: budget of the scores, 0 for the estimator's own.
+    out: the folder of the case. layers: those whose units play, names or globs.
     """
 
     out: Path
     chosen: Path
     judged: Path
-    evaluations: int
+    layers: Sequence[str]
+
+    @property
+    def playing(self) -> tuple[str, ...]:
+        """Options that say which units play, and seed the draws."""
+        return ("--layers", *self.layers, *SEED)
 
     @property
     def scoring(self) -> tuple[str | Path, ...]:
@@ -40,8 +45,7 @@ class Splits:
         The semivalue near the full model, because what removing a few units does is asked; the
         Shapley value weighs coalitions of all sizes alike, and in most of them the model is dead.
         """
-        budget = ("--evaluations", str(self.evaluations)) if self.evaluations else ()
-        return ("--inputs", self.chosen, *LAYERS, "--estimator", "semivalue", *budget, *SEED)
+        return ("--inputs", self.chosen, *self.playing, "--estimator", "semivalue")
 
     @property
     def judging(self) -> tuple[str | Path, ...]:
@@ -50,7 +54,7 @@ class Splits:
         The means that removed units become are those over the pictures to choose on, so that
         nothing of the others goes into what is judged by them.
         """
-        return ("--inputs", self.judged, "--reference", self.chosen, *LAYERS, *SEED)
+        return ("--inputs", self.judged, "--reference", self.chosen, *self.playing)
 
 
 def splits(case: str, about: str, cue: draw.Cue, words: Sequence[str] | None) -> Splits:
@@ -73,11 +77,7 @@ def splits(case: str, about: str, cue: draw.Cue, words: Sequence[str] | None) ->
         "--judged", type=int, default=400, metavar="N", help="pictures to judge removals on"
     )
     parser.add_argument(
-        "--evaluations",
-        type=int,
-        default=0,
-        metavar="N",
-        help="budget of each run that scores units; default the estimator's own",
+        "--layers", nargs="+", default=LAYERS, metavar="NAME", help="layers to score; default all"
     )
     asked = parser.parse_args(words)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -87,4 +87,4 @@ def splits(case: str, about: str, cue: draw.Cue, words: Sequence[str] | None) ->
         # no case asks for the pixels of concepts, which take more room than the pictures
         drawn = replace(draw.draw(count, _SEEDS[name], cue), concepts={})
         draw.write_arrays(drawn, paths[name])
-    return Splits(asked.out, paths["chosen"], paths["judged"], asked.evaluations)
+    return Splits(asked.out, paths["chosen"], paths["judged"], asked.layers)

@@ -1,6 +1,6 @@
 """Neuron Shapley's walk and bandit, written one evaluation at a time as in the paper.
 
-Ghorbani & Zou 2020, algorithm 1, with the departures that ``mho.removal_walk`` and
+Ghorbani & Zou 2020, algorithm 1, with the departures that ``mho.sampling.removal_walk`` and
 ``mho.estimators.tmab`` name.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from games import TableGame
-from mho.draws import minibatch, stream
+from mho.sampling.draws import minibatch, stream
 
 LOW_STEPS, LOW = 6, 0.1
 

@@ -13,7 +13,7 @@ from estimators.playing import played, states
 from mho.errors import InvalidOption
 from mho.estimator import GRADIENT_COST, Asked, Estimate
 from mho.estimators.assisted import Assisted
-from mho.intervals import student_factor
+from mho.sampling.intervals import student_factor
 from mho.state import pack
 from mho.types import FloatArray, IntArray
 from sums_of_games import SumOfGames, random_sum, semivalue

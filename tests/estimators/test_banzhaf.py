@@ -7,9 +7,9 @@ import pytest
 
 from estimators.playing import played
 from games import TableGame, random_game, sampled_game, semivalue_by_coalitions
-from mho.draws import minibatch, stream
 from mho.estimators.banzhaf import Banzhaf
-from mho.intervals import student_factor
+from mho.sampling.draws import minibatch, stream
+from mho.sampling.intervals import student_factor
 
 
 @pytest.mark.parametrize("size", [0, 2])

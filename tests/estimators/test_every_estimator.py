@@ -15,7 +15,7 @@ from estimators.playing import ESTIMATORS, played, states
 from games import TableGame, random_game, sampled_game, semivalue_by_coalitions
 from mho.errors import InvalidOption
 from mho.estimator import GRADIENT_COST, Asked, Estimate, Estimator
-from mho.intervals import student_factor
+from mho.sampling.intervals import student_factor
 
 KINDS = [pytest.param(kind, id=name) for name, kind in ESTIMATORS.items()]
 DRAWN = [pytest.param(kind, id=name) for name, kind in ESTIMATORS.items() if name != "exact"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from estimators.playing import played
-from mho.coalition_draws import Strata, drawn
 from mho.errors import InvalidOption
 from mho.estimator import GRADIENT_COST, Asked
 from mho.estimators.gradient import Gradient
+from mho.sampling.coalitions import Strata, drawn
 from sums_of_games import random_sum, semivalue
 
 

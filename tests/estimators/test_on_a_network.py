@@ -12,7 +12,7 @@ from estimators.playing import ESTIMATORS, played
 from games import TableGame, semivalue_by_coalitions
 from mho.estimator import Asked, Estimator
 from mho.evaluation import CoalitionEvaluator
-from mho.intervals import student_factor
+from mho.sampling.intervals import student_factor
 from runtime.small_cnn import made
 
 DRAWN = [

@@ -10,11 +10,11 @@ import pytest
 
 from estimators.playing import played
 from games import TableGame, random_game, sampled_game, shapley_by_orders
-from mho.draws import minibatch, stream
 from mho.estimator import Estimator
 from mho.estimators.antithetic import Antithetic
 from mho.estimators.permutation import Permutation
-from mho.intervals import student_factor
+from mho.sampling.draws import minibatch, stream
+from mho.sampling.intervals import student_factor
 
 BOTH: list[type[Estimator[Any]]] = [Permutation, Antithetic]
 

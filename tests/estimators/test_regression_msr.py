@@ -12,12 +12,12 @@ import pytest
 
 from estimators.playing import played, states
 from games import TableGame, random_game, semivalue_by_coalitions, shapley_by_orders
-from mho.boosted_trees import BoostedTrees, fitted
-from mho.draws import stream
 from mho.errors import InvalidOption
 from mho.estimator import Asked
 from mho.estimators.permutation import Permutation
 from mho.estimators.regression_msr import RegressionMSR
+from mho.sampling.boosted_trees import BoostedTrees, fitted
+from mho.sampling.draws import stream
 
 WEIGHTS = np.array([2.0, -1.0, 0.5, 0.0, 3.0, 1.0, -0.5, 0.25, 1.5])
 

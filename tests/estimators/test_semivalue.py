@@ -10,7 +10,7 @@ from games import random_game, semivalue_by_coalitions
 from mho.estimator import Asked
 from mho.estimators.assisted import Assisted
 from mho.estimators.semivalue import Semivalue
-from mho.intervals import student_factor
+from mho.sampling.intervals import student_factor
 from sums_of_games import random_sum, semivalue
 
 

@@ -10,7 +10,7 @@ from estimators.playing import played, states
 from games import SampledGame, TableGame
 from mho.estimator import Asked
 from mho.estimators.tmab import Tmab
-from mho.removal_walk import begun, gone_on
+from mho.sampling.removal_walk import begun, gone_on
 
 
 def steep(count: int, inputs: int = 4) -> SampledGame:

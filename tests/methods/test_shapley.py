@@ -12,10 +12,10 @@ from games import TableGame, random_game, shapley_by_orders
 from methods.solving import solve
 from mho.errors import InvalidOption
 from mho.evaluation import Layer
-from mho.intervals import student_factor
 from mho.method import build
 from mho.methods import shapley
 from mho.methods.shapley import Shapley
+from mho.sampling.intervals import student_factor
 from sums_of_games import random_sum, semivalue
 
 

@@ -11,7 +11,6 @@ import torch
 
 from graph.nets import net, normal
 from mho.data.preprocess import Preprocess
-from mho.draws import stream
 from mho.errors import InvalidData, InvalidOption, TooExpensive
 from mho.graph.model import Model
 from mho.graph.target import scored
@@ -19,6 +18,7 @@ from mho.methods.ablation import Ablation
 from mho.runtime import cost
 from mho.runtime.adversary import _ATTACK, Attack, attack_of, attacked
 from mho.runtime.problem import Problem
+from mho.sampling.draws import stream
 from mho.value import chosen
 from runtime.bound import SETTINGS, data, problem
 

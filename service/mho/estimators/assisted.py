@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mho.flip_estimator import FlipEstimator
+from mho.estimation.flips import FlipEstimator
 
 
 class Assisted(FlipEstimator):
-    """Unbiased where all players are flipped; see ``mho.flip_estimator``."""
+    """Unbiased where all players are flipped; see ``mho.estimation.flips``."""
 
     name: ClassVar[str] = "assisted"
     summary: ClassVar[str] = "exact marginals at random coalitions, corrected by slopes"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.draw_estimator import DrawEstimator
+from mho.estimation.draws import DrawEstimator
 from mho.types import Array, BoolArray, FloatArray
 
 _BLOCK = 16

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.coalition_draws import Strata, drawn, predicted
 from mho.errors import InvalidOption
 from mho.estimator import GRADIENT_COST, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
-from mho.prediction_pool import PredictionPool
+from mho.sampling.coalitions import Strata, drawn, predicted
+from mho.sampling.predictions import PredictionPool
 
 _STRATA = 8
 _DRAWS = 64

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.departures import marginals, ranks, remaining
-from mho.draw_estimator import DrawEstimator
+from mho.estimation.draws import DrawEstimator
+from mho.sampling.departures import marginals, ranks, remaining
 from mho.types import Array, BoolArray, FloatArray
 
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.boosted_trees import BoostedTrees, fitted
-from mho.draws import minibatch, stream
 from mho.errors import InvalidOption
 from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
+from mho.sampling.boosted_trees import BoostedTrees, fitted
+from mho.sampling.draws import minibatch, stream
 from mho.types import BoolArray, FloatArray, IntArray
 
 _FOLDS = 5
@@ -127,8 +127,8 @@ class RegressionMSR(Estimator[RegressionState]):
     the folds differ elsewhere; that it comes back by way of the other pairs adds at most as much
     once more (the second term of Hoeffding's decomposition), which is added.
 
-    The model is ``mho.boosted_trees``, in place of the paper's XGBoost. It is fitted when the pairs
-    have doubled, and at the end: in between, the last fit is what is known.
+    The model is ``mho.sampling.boosted_trees``, in place of the paper's XGBoost. It is fitted when
+    the pairs have doubled, and at the end: in between, the last fit is what is known.
     """
 
     name: ClassVar[str] = "regression_msr"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mho.flip_estimator import FlipEstimator
+from mho.estimation.flips import FlipEstimator
 
 
 class Semivalue(FlipEstimator):

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.cut_walk_estimator import CutWalkEstimator, CutWalkState
+from mho.estimation.cut_walks import CutWalkEstimator, CutWalkState
 from mho.estimator import Estimate
-from mho.intervals import bernstein_width, error_at
+from mho.sampling.intervals import bernstein_width, error_at
 from mho.types import BoolArray
 
 _TOP = 100

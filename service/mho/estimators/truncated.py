@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mho.cut_walk_estimator import CutWalkEstimator, CutWalkState
+from mho.estimation.cut_walks import CutWalkEstimator, CutWalkState
 
 
 class Truncated(CutWalkEstimator):
@@ -12,7 +12,7 @@ class Truncated(CutWalkEstimator):
 
     What is left of a permutation counts 0 after six departures in a row with V near V of no
     players. That is biased, by no more in all players together than the truncated mass that the
-    result reports; what is saved goes into more permutations. See ``mho.removal_walk``.
+    result reports; what is saved goes into more permutations. See ``mho.sampling.removal_walk``.
     """
 
     name: ClassVar[str] = "truncated"

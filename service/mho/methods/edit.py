@@ -9,13 +9,13 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from mho.draws import stream
 from mho.editing import EditedModel, ModelEditor
 from mho.errors import InvalidOption, Unsupported
 from mho.evaluation import CoalitionEvaluator
 from mho.method import GAME_OPTIONS, GameMethod, Progress, option
 from mho.players import GIVEN
 from mho.results import Result
+from mho.sampling.draws import stream
 from mho.types import JSON, BoolArray, FloatArray, IntArray
 from mho.value import chosen
 

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from mho.errors import InvalidOption
+from mho.estimation.stopping import Looked, Stopping, looked, settled_players
 from mho.estimator import Asked, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
-from mho.intervals import student_factor
 from mho.method import GAME_OPTIONS, GameMethod, Progress, option
 from mho.players import by_layer, group_names
 from mho.registry import find
 from mho.results import Result
-from mho.stopping import Looked, Stopping, looked, settled_players
+from mho.sampling.intervals import student_factor
 from mho.types import JSON
 from mho.value import chosen
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from mho.data.dataset import Dataset
 from mho.data.preprocess import Preprocess
-from mho.draws import stream
 from mho.errors import InvalidOption, Unsupported
 from mho.graph import path_input
 from mho.graph.backward import obstacles
@@ -28,6 +27,7 @@ from mho.graph.worth import ARGUMENT, WANTED, valued
 from mho.method import GameMethod
 from mho.runtime.cost import Preparation
 from mho.runtime.problem import Problem, checked_labels
+from mho.sampling.draws import stream
 from mho.types import JSON, Array, BoolArray, Float32Array, IntArray
 from mho.value import Needs, Surrogate, Value
 

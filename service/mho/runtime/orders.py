@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mho.draws import stream
 from mho.errors import InvalidOption
 from mho.evaluation import Integrand, Intervals, PathEvaluator, Player, Quantity
 from mho.graph.flow import named_values
@@ -25,6 +24,7 @@ from mho.runtime.lines import Lines
 from mho.runtime.points import GraphPoints
 from mho.runtime.problem import Problem
 from mho.runtime.straight import straight_lines
+from mho.sampling.draws import stream
 from mho.types import FloatArray, IntArray
 
 _ORDERS = 0x6F7264657273

@@ -10,12 +10,12 @@ import numpy as np
 
 from mho.data import attachments
 from mho.data.dataset import Dataset
-from mho.draws import stream
 from mho.errors import InvalidData, InvalidOption, ResourceExhausted
 from mho.evaluation import Layer
 from mho.graph.reduce import activation_output, activations
 from mho.method import GameMethod
 from mho.runtime.problem import Problem
+from mho.sampling.draws import stream
 from mho.types import JSON, Array, Feeds, FloatArray, IntArray
 
 _DONORS = 0x646F6E6F72

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mho.intervals import error_at, student_quantile
-from mho.top_players import settled, undecided
+from mho.sampling.intervals import error_at, student_quantile
+from mho.sampling.top_players import settled, undecided
 
 DRAWS = np.full(4, 50)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mho.estimation.stopping import Looked, Stopping, looked, settled_players
 from mho.estimator import Estimate
-from mho.stopping import Looked, Stopping, looked, settled_players
 
 
 def rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mho.prediction_pool import PredictionPool, misfit
+from mho.sampling.predictions import PredictionPool, misfit
 
 STRATA, PLAYERS = 4, 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mho.control_variate import ControlVariate
+from mho.sampling.control_variate import ControlVariate
 
 LAYER = np.array([0, 0, 0, 1, 1, 2])
 STRATA = 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mho.estimator import Estimate
-from mho.top_players import settled
+from mho.sampling.top_players import settled
 from mho.types import BoolArray
 
 _MORE = 1.2

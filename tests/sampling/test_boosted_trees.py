@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from games import TableGame, semivalue_by_coalitions
-from mho.boosted_trees import BoostedTrees, fitted
-from mho.draws import stream
+from mho.sampling.boosted_trees import BoostedTrees, fitted
+from mho.sampling.draws import stream
 from mho.types import BoolArray, FloatArray
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mho.coalition_draws import Draw, Strata, drawn, inputs_of, predicted
+from mho.sampling.coalitions import Draw, Strata, drawn, inputs_of, predicted
 from sums_of_games import SumOfGames, random_sum
 
 PLAYERS = 12

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from mho.intervals import student_factor
+from mho.sampling.intervals import student_factor
 from mho.types import BoolArray, FloatArray, IntArray
 
 

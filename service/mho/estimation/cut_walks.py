@@ -12,8 +12,8 @@ from mho.errors import InvalidOption
 from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
-from mho.removal_walk import TOLERANCE, Walk, begun, gone_on, idle, most_evaluations
-from mho.running_mean import RunningMean
+from mho.sampling.removal_walk import TOLERANCE, Walk, begun, gone_on, idle, most_evaluations
+from mho.sampling.running_mean import RunningMean
 from mho.types import BoolArray, IntArray
 
 _LEAST_WALKS = 2
@@ -74,7 +74,7 @@ class CutWalkState:
 
 
 class CutWalkEstimator(Estimator[CutWalkState]):
-    """Base of the estimators that differ in who is evaluated; see ``mho.removal_walk``."""
+    """Base of the estimators that differ in who is evaluated; see ``mho.sampling.removal_walk``."""
 
     default_walks: ClassVar[int]
     """Whole walks that the default budget allows for; as many more as others are cut."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mho.intervals import bernstein_width, error_at, student_factor, student_quantile
+from mho.sampling.intervals import bernstein_width, error_at, student_factor, student_quantile
 
 
 def tail(t: float, freedom: int) -> float:

@@ -13,12 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.draws import minibatch, stream
 from mho.errors import InvalidOption
 from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
-from mho.running_mean import RunningMean
+from mho.sampling.draws import minibatch, stream
+from mho.sampling.running_mean import RunningMean
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
 _PER_PLAYER = 24

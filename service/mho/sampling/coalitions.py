@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mho.draws import stream
 from mho.evaluation import CoalitionEvaluator
+from mho.sampling.draws import stream
 from mho.types import BoolArray, FloatArray, IntArray
 
 _SHRINK = 0.1

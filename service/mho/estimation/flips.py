@@ -5,12 +5,12 @@ the exact marginals V(S + i) - V(S - i) of the active players: one evaluation ea
 V(S). Their mean over t uniform on an interval is a semivalue: the Shapley value for [0, 1] (Owen
 1972). Three things make few rounds enough, none of which biases the mean:
 
-- t is stratified and coalitions come in mirrored pairs (``coalition_draws.py``): a replicate is
+- t is stratified and coalitions come in mirrored pairs (``sampling/coalitions.py``): a replicate is
   one round in every stratum, and standard errors come from whole replicates. The size of the
   coalition alone explains a quarter to a half of the variance of a marginal.
 - What slopes in the masks predict for all players at once is a control variate. Its coefficient
   comes from the rounds before, so that it does not depend on the round in which it is used, and the
-  mean of the predictions from draws of their own (``prediction_pool.py``).
+  mean of the predictions from draws of their own (``sampling/predictions.py``).
 - V may be taken over a few random inputs in every round, both ends of a marginal on the same.
 
 Where the budget does not reach for all players, those with the largest mean predictions are
@@ -26,15 +26,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from mho.coalition_draws import Draw, Strata, drawn, predicted
-from mho.control_variate import ControlVariate
+from mho.estimation.flip_plan import Plan, planned
 from mho.estimator import GRADIENT_COST, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
-from mho.flip_plan import Plan, planned
 from mho.method import Progress
-from mho.prediction_pool import PredictionPool, misfit
-from mho.running_mean import RunningMean
-from mho.top_players import settled, undecided
+from mho.sampling.coalitions import Draw, Strata, drawn, predicted
+from mho.sampling.control_variate import ControlVariate
+from mho.sampling.predictions import PredictionPool, misfit
+from mho.sampling.running_mean import RunningMean
+from mho.sampling.top_players import settled, undecided
 from mho.types import JSON, BoolArray, FloatArray, IntArray
 
 _ROUND, _SCREEN, _POOL = 0, 1, 2

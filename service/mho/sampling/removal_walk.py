@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mho.departures import ranks
-from mho.draws import minibatch, stream
 from mho.evaluation import CoalitionEvaluator
+from mho.sampling.departures import ranks
+from mho.sampling.draws import minibatch, stream
 from mho.types import BoolArray, FloatArray, IntArray
 
 STREAK = 6

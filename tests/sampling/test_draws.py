@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mho.draws import minibatch, stream
+from mho.sampling.draws import minibatch, stream
 
 
 def test_counters_name_a_stream_and_others_are_independent() -> None:

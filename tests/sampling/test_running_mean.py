@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mho.running_mean import RunningMean
+from mho.sampling.running_mean import RunningMean
 
 
 def test_equals_the_mean_and_error_over_all_draws() -> None:

@@ -1,0 +1,1 @@
+"""What several estimators share: how draws become values, and when to stop."""

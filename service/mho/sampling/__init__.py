@@ -1,0 +1,1 @@
+"""Random coalitions, and what draws of them say of a mean."""
