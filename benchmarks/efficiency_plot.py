@@ -59,8 +59,9 @@ def draw(compared: Sequence[Compared]) -> bytes:
     names += sorted({name for found in compared for name in found.curves} - set(names))
     caption = (
         "An evaluation is V of one coalition over all inputs; slopes count for three. Error: root "
-        "mean square over the players. Hollow diamond: the default without a budget. Thin black: "
-        "the error of permutation sampling by the law of means."
+        "mean square over the players, no less than that of the reference. Hollow diamond: the "
+        "default without a budget. Thin black: permutation sampling by the law of means. Dotted "
+        f"across: of how many of the top {TOP} the reference is certain."
     )
     with style.drawing():
         legend = 0.22 * -(-len(names) // 4) + 0.1
@@ -99,6 +100,7 @@ def _precisions(axes: Axes, found: Compared) -> None:
     axes.set_xscale("log")
     for name, one in found.curves.items():
         _curve(axes, name, one.cost, TOP * one.precision)
+    axes.axhline(TOP * found.certain, color=style.GREY, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set_ylim(0, TOP * 1.02)
     axes.set_yticks(range(0, TOP + 1, 5))
     _default(axes, found.default, error=False)

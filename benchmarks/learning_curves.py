@@ -8,7 +8,7 @@ its twenty highest that are among the reference's twenty highest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from contenders import TOP, Point
@@ -24,8 +24,8 @@ DEFAULT = "assisted"
 class Curve:
     """Of one contender, means over seeds; each ``(budgets,)``, in the order of cost.
 
-    error: NaN where it is less than the reference can tell. biased: bool, whether values are not
-    right on average.
+    error: no less than the reference's own, below which nothing can be told. biased: whether values
+    are not right on average.
     """
 
     cost: FloatArray
@@ -35,17 +35,16 @@ class Curve:
 
     @property
     def known(self) -> BoolArray:
-        """Where there is an error to tell: of unbiased points alone, if there are any."""
-        there = ~np.isnan(self.error)
-        unbiased = there & ~self.biased
-        return unbiased if unbiased.any() else there
+        """The points whose error counts: unbiased ones alone, if there are any."""
+        return np.ones_like(self.biased) if self.biased.all() else ~self.biased
 
 
 @dataclass(frozen=True)
 class Compared:
     """All about one game. walk: evaluations of a permutation. default: of the default estimator
     without a budget, one point. agreement: mean square deviation of the plain estimator from the
-    reference, over what their standard errors lead to expect."""
+    reference, over what their standard errors lead to expect. certain: the precision that the
+    reference has by its own errors, more than which cannot be told."""
 
     title: str
     players: int
@@ -54,16 +53,16 @@ class Compared:
     default: Curve | None
     reference: Point
     agreement: float
+    certain: float
 
 
 def curve(points: Sequence[Sequence[Point]], reference: Point) -> Curve:
     """From the points of each budget, one for every seed."""
     cost, error, precision = [], [], []
+    own = noise(reference) ** 2
     for found in points:
         squares = [float(np.mean((p.values - reference.values) ** 2)) for p in found]
-        own = float(np.mean(reference.std_error**2))
-        square = float(np.mean(squares)) - own
-        error.append(np.sqrt(square) if square > own / 4 else np.nan)
+        error.append(np.sqrt(max(own, float(np.mean(squares)) - own)))
         cost.append(float(np.mean([p.cost for p in found])))
         precision.append(float(np.mean([_precision(p, reference) for p in found])))
     order = np.argsort(cost, kind="stable")
@@ -78,6 +77,23 @@ def agreement(plain: Sequence[Point], reference: Point) -> float:
     expected = square + reference.std_error**2
     drawn = expected > 0  # players that never change V have no error
     return float(np.mean((mean - reference.values)[drawn] ** 2 / expected[drawn]))
+
+
+def noise(reference: Point) -> float:
+    """The root mean square error of the reference, by its own account."""
+    return float(np.sqrt(np.mean(reference.std_error**2)))
+
+
+def certain(reference: Point) -> float:
+    """Mean precision of values that err as the reference does, if these were the true ones."""
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        noisy = reference.values + reference.std_error * generator.normal(
+            size=len(reference.values)
+        )
+        found.append(_precision(replace(reference, ranking=noisy), reference))
+    return float(np.mean(found))
 
 
 def plain_cost(plain: Curve, error: float) -> float:
@@ -111,8 +127,8 @@ def precision_at(found: Curve, cost: float) -> float:
 
 def _crossed(log_cost: FloatArray, height: FloatArray, wanted: float) -> tuple[str, float]:
     above = np.flatnonzero(height >= wanted - 1e-12)
-    if not len(height) or not len(above):
-        return (f"> {np.exp(log_cost[-1]):,.0f}" if len(height) else "", np.nan)
+    if not len(above):
+        return f"> {np.exp(log_cost[-1]):,.0f}", np.nan
     at = int(above[0])
     if at == 0:
         cost = float(np.exp(log_cost[0]))

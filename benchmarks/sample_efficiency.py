@@ -33,9 +33,11 @@ from learning_curves import (
     Compared,
     Curve,
     agreement,
+    certain,
     cost_of_error,
     cost_of_precision,
     curve,
+    noise,
     plain_cost,
     plain_error,
     precision_at,
@@ -125,6 +127,7 @@ def _played(setting: Setting, given: argparse.Namespace, settings: Settings) -> 
                     default=_default(game, value, kept[value], reference, given),
                     reference=reference,
                     agreement=agreement(longest, reference),
+                    certain=certain(reference),
                 )
             )
     return found
@@ -240,7 +243,7 @@ def _default_table(compared: Sequence[Compared]) -> None:
             f"of the top {TOP}",
             f"`{PLAIN}` for it",
             "factor",
-            "reference: error, agreement",
+            "reference: error, agreement, certain top",
         ]
     )
     for found in compared:
@@ -248,22 +251,22 @@ def _default_table(compared: Sequence[Compared]) -> None:
         if own is None:
             continue
         cost, error, precision = (float(x[0]) for x in (own.cost, own.error, own.precision))
-        rival = plain_cost(plain, error)
+        least = noise(found.reference)
         words, number = cost_of_precision(plain, precision)
         longest = f"≥ {plain.cost[-1] / cost:.1f}" if np.isnan(number) else f"{number / cost:.1f}"
-        bias = ", biased" if own.biased.any() else ""
-        noise = float(np.sqrt(np.mean(found.reference.std_error**2)))
+        most, at_least = ("≤ ", "≥ ") if error == least else ("", "")
+        rival = plain_cost(plain, error)
         row(
             [
                 found.title,
                 f"{cost:,.0f}",
-                f"{error:.2g}{bias}",
-                f"{rival:,.0f}",
-                f"{rival / cost:.1f}",
+                f"{most}{error:.2g}{', biased' if own.biased.any() else ''}",
+                f"{at_least}{rival:,.0f}",
+                f"{at_least}{rival / cost:.1f}",
                 f"{TOP * precision:.1f}",
                 words,
                 longest,
-                f"{noise:.1g}, {found.agreement:.2f}",
+                f"{least:.1g}, {found.agreement:.2f}, {TOP * found.certain:.1f}",
             ]
         )
     print()

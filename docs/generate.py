@@ -50,8 +50,8 @@ def values() -> list[str]:
     """What ``--value`` takes."""
     kinds = entries("mho.values", Value)  # type: ignore[type-abstract]
     return _table(
-        ("value", "V of a coalition", "needs labels"),
-        [(f"`{n}`", k.summary, ", ".join(sorted(need.value for need in k.needs)) or "nothing") for n, k in kinds.items()],
+        ("value", "V of a coalition", "needs"),
+        [(f"`{n}`", k.summary, _needs(k)) for n, k in kinds.items()],
     )
 
 
@@ -133,6 +133,10 @@ def _takes(default: Any, described: Option) -> str:
     if words:
         return ", ".join(words)
     return "a whole number" if isinstance(default, int) else "a number"
+
+
+def _needs(value: type[Value]) -> str:
+    return ", ".join(sorted(need.value for need in value.needs)) or "nothing"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> list[str]:
