@@ -106,3 +106,13 @@ def test_files_without_scores_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "scores.npz", x=np.array(1.0))
     with pytest.raises(InvalidData, match=r"the scores of 'x' .* are float64 \(\)"):
         attachments.scores(tmp_path)
+
+
+def test_scores_whose_errors_are_not_known(tmp_path: Path) -> None:
+    """A run that flipped some players only says so by an infinite standard error."""
+    path = tmp_path / "scores.npz"
+    np.savez(path, **{"conv": np.array([1.0, 2.0]), "conv/std_error": np.array([0.1, np.inf])})
+    np.testing.assert_array_equal(attachments.scores(path)["conv"], [1.0, 2.0])
+    np.savez(path, conv=np.array([1.0, np.inf]))
+    with pytest.raises(InvalidData, match="conv"):
+        attachments.scores(path)

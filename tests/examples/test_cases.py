@@ -1,11 +1,14 @@
-"""The worked cases find what they claim to find, on pictures that the scores did not see."""
+"""The worked cases find what they claim to find, on pictures that the scores did not see.
+
+Each is run with fewer pictures, and with the units of one layer, so that it takes seconds.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,104 +17,97 @@ import numpy as np
 import onnxruntime
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SMALL = ["--chosen", "80", "--judged", "80"]
+CASES = Path(__file__).resolve().parents[2] / "examples" / "cases"
+NAMES = ("one_class", "repair", "attack")
+Run = Callable[..., int]
 
 
-@pytest.fixture(scope="module")
-def cases() -> Iterator[None]:
-    """Scripts find one another beside themselves; one thread, because tests share the machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(EXAMPLES / "cases"))
-        patch.setenv("MHO_THREADS", "1")
-        patch.setenv("MHO_PROVIDER", "cpu")
-        yield
-    for name in ("class_responsibility", "repair", "robustness", "commands", "splits", "draw"):
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs a case with the units of a layer; one thread, because tests share the machine."""
+    monkeypatch.syspath_prepend(str(CASES))  # scripts find one another beside themselves
+    monkeypatch.setenv("MHO_THREADS", "1")
+    monkeypatch.setenv("MHO_PROVIDER", "cpu")
+    split = importlib.import_module("split")
+    opened = split.opened
+
+    def case(name: str, layer: str, *words: str) -> int:
+        def of_layer(*given: Any, **options: Any) -> Any:
+            return opened(*given, layers=[layer], **options)
+
+        script: ModuleType = importlib.import_module(name)
+        for module in (split, script):
+            monkeypatch.setattr(module, "opened", of_layer)
+        small = ["--scored", "80", "--judged", "80", "--out", str(tmp_path)]
+        status = script.main([*small, *words])
+        assert isinstance(status, int)
+        return status
+
+    yield case
+    for name in (*NAMES, "split", "draw"):
         sys.modules.pop(name, None)
 
 
-def case(name: str) -> ModuleType:
-    return importlib.import_module(name)
+def shares(printed: str, row: str) -> list[float]:
+    """The first share of every cell but the first of a printed row; spreads are in brackets."""
+    line = next(line for line in printed.splitlines() if line.startswith(row))
+    cells = [cell for cell in line.removeprefix(row).split("  ") if cell.strip()]
+    return [float(cell.split("%")[0]) / 100 for cell in cells]
 
 
-def curves(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Those of an ablation; random ones as their mean."""
-    with np.load(folder / "scores.npz") as arrays:
-        found = {key.removeprefix("curves/"): arrays[key] for key in arrays if "curves/" in key}
-    return {**found, "random": found["random"].mean(axis=0)}
+def report(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))["report"]
+    return found
 
 
-def commands(printed: str) -> list[str]:
-    return [line.split()[3] for line in printed.splitlines() if line.startswith("$ mho run ")]
-
-
-@pytest.mark.usefixtures("cases")
 def test_a_class_is_lost_without_its_units_and_the_others_are_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*SMALL, "--layers", "dense1/relu", "--out", str(tmp_path)]
-    assert case("class_responsibility").main(words) == 0
-    own = curves(tmp_path / "ablation-class-class")
-    others = curves(tmp_path / "ablation-class-others")
-    five = own["removed"].tolist().index(5)
-    assert own["top"][0] > 0.7
-    assert own["top"][five] < own["random"][five] - 0.4
-    assert others["top"][five] > others["top"][0] - 0.05
-    np.testing.assert_array_equal(own["removed"], others["removed"])
+    assert run("one_class", "dense1/relu", "--shape", "star") == 0
     printed = capsys.readouterr().out
-    assert commands(printed) == ["shapley"] * 2 + ["ablation"] * 4
-    assert f"{own['top'][five]:.1%}" in printed
-    assert (tmp_path / "ablation-class-others" / "curves.png").is_file()
+    own, others = shares(printed, "nothing")
+    for kind in ("recall", "the gap"):
+        lost, kept = shares(printed, f"4 for {kind}")
+        assert lost < min(own, shares(printed, "4 at random")[0]) - 0.1
+        assert kept > others
+    lost, kept = shares(printed, "8 for the gap")
+    assert lost < min(own, shares(printed, "8 at random")[0]) - 0.3
+    assert kept > others - 0.05
+    assert (tmp_path / "gap" / "units.png").is_file()
+    assert report(tmp_path / "class")["v_full"] > 0.7
 
 
-@pytest.mark.usefixtures("cases")
 def test_a_biased_model_is_repaired_and_the_file_shows_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*SMALL, "--layers", "conv1/relu", "--out", str(tmp_path)]
-    assert case("repair").main(words) == 0
-    report = json.loads((tmp_path / "edit-accuracy" / "result.json").read_text())["report"]
-    assert 8 in report["removed"]["conv1/relu"]  # the filter that answers to the planted mark
-    assert report["v_edited"] > report["v_full"] + 0.05
-    assert report["v_edited"] > report["v_random"]["mean"] + 0.05
-
-    session = onnxruntime.InferenceSession(
-        tmp_path / "edit-accuracy" / "model.onnx", providers=["CPUExecutionProvider"]
-    )
+    assert run("repair", "conv1/relu", "--count", "2") == 0
+    printed = capsys.readouterr().out
+    removed = report(tmp_path / "edit")["removed"]
+    assert 8 in removed["conv1/relu"]  # the filter that answers to the planted mark
     with np.load(tmp_path / "judged.npz") as pictures:
-        (logits,) = session.run(["logits"], {"image": pictures["image"]})
-        accuracy = np.mean(np.argmax(logits, axis=1) == pictures["labels"])
-    assert accuracy == pytest.approx(report["v_edited"])
-    printed = capsys.readouterr().out
-    assert commands(printed) == ["shapley"] * 2 + ["edit"] * 2
-    assert f"{accuracy:.1%}" in printed
+        image, labels = pictures["image"], pictures["labels"]
+    session = onnxruntime.InferenceSession(
+        tmp_path / "edit" / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    accuracy = np.mean(np.argmax(session.run(None, {"image": image})[0], axis=1) == labels)
+    before, marked, unmarked = shares(printed, "the model ")
+    assert accuracy > before + 0.05
+    assert accuracy > shares(printed, "without 2 at random")[0] + 0.05
+    after, after_marked, after_unmarked = shares(printed, "without the 2 of lowest value")
+    assert after == pytest.approx(accuracy, abs=0.001)  # as printed
+    assert after_marked > marked + 0.1
+    assert after_unmarked > unmarked - 0.1
 
 
-@pytest.mark.usefixtures("cases")
-def test_an_attack_is_blunted_without_the_units_that_it_works_through(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_attack_is_blunted_without_the_units_that_it_goes_through(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*SMALL, "--layers", "conv1/relu", "--out", str(tmp_path)]
-    assert case("robustness").main(words) == 0
-    success = curves(tmp_path / "ablation-attacked")
-    clean = curves(tmp_path / "ablation-clean")
-    four = success["removed"].tolist().index(4)
-    assert success["top"][four] < success["top"][0] - 0.2
-    assert success["top"][four] < success["random"][four] - 0.1
-    assert clean["top"][four] > clean["random"][four]
-    again = json.loads((tmp_path / "attacked-anew" / "result.json").read_text())["report"]
-    assert again["v_full"] == pytest.approx(again["attack"]["fooled_after"])
+    assert run("attack", "conv1/relu") == 0
     printed = capsys.readouterr().out
-    assert commands(printed) == ["shapley", "ablation", "ablation", "edit", "ablation"]
-    assert f"succeeds in {again['v_full']:.1%}" in printed
-
-
-@pytest.mark.usefixtures("cases")
-def test_what_mho_refuses_ends_a_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        case("repair").main([*SMALL, "--layers", "conv9/relu", "--out", str(tmp_path)])
-    assert left.value.code == 2
-    assert "conv9/relu" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        case("repair").main(["--judged", "0", "--out", str(tmp_path)])
-    assert "give 1 or more" in capsys.readouterr().err
+    success, accuracy = shares(printed, "nothing")
+    blunted, clean = shares(printed, "4 found")
+    assert success > 1 - accuracy + 0.3
+    assert blunted < success - 0.2
+    assert blunted < shares(printed, "4 at random")[0] - 0.1
+    assert clean > 0.5
+    assert report(tmp_path / "shapley")["attack"]["kind"] == "pgd"

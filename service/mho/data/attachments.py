@@ -25,10 +25,17 @@ _CURVES = "curves/"
 _SCORES_FILE = "scores.npz"
 
 
-def array(path: Path, subject: str, *, max_bytes: int = MAX_BYTES) -> Array | dict[str, Array]:
+def array(
+    path: Path,
+    subject: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    exempt: str = "",
+) -> Array | dict[str, Array]:
     """The finite numbers in a .npy, or those in a .npz by name; told by content.
 
-    subject: the option that names the file, for the errors. InvalidData where it is neither.
+    subject: the option that names the file, for the errors. exempt: the ending of names in a
+    .npz of which finite numbers are not asked. InvalidData where it is neither.
     """
     start = _start(path, subject)
     if start.startswith(NPY_MAGIC):
@@ -39,7 +46,8 @@ def array(path: Path, subject: str, *, max_bytes: int = MAX_BYTES) -> Array | di
         with opened_npz(path, max_bytes=max_bytes) as file:
             arrays = {name: file.read(name) for name in file.names}
         for name, found in arrays.items():
-            check_finite(found, f"array '{name}' in {path} of '{subject}'")
+            if not (exempt and name.endswith(exempt)):
+                check_finite(found, f"array '{name}' in {path} of '{subject}'")
         return arrays
     raise InvalidData(
         f"the file {path} of '{subject}' is neither .npy nor .npz; write it with numpy.save or "
@@ -126,7 +134,8 @@ def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
     Standard errors and curves are left out. InvalidData where there is no score in it.
     """
     file = path / _SCORES_FILE if path.is_dir() else path
-    found = array(file, "scores", max_bytes=max_bytes)
+    # Of players that are known by slopes alone the error is infinite.
+    found = array(file, "scores", max_bytes=max_bytes, exempt=_STD_ERROR)
     if not isinstance(found, dict):
         raise InvalidData(
             f"the scores {file} are one array and name no layer; give a scores.npz "
