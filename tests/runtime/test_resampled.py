@@ -38,7 +38,7 @@ def played(**options: Any) -> Any:
 @pytest.mark.parametrize("reference", [None, OTHER])
 def test_v_by_definition(reference: np.ndarray | None) -> None:
     game = played(reference=None if reference is None else data(reference), seed=5)
-    donor = game._substitutes.donor
+    donor = game.substitutes.donor
     expected = [
         by_definition(kept, donor, X if reference is None else reference) for kept in COALITIONS
     ]
@@ -126,7 +126,7 @@ def test_slopes_in_the_masks() -> None:
     step = 1e-5 * np.eye(9)
     expected = [
         [
-            (worth(row + one, game._substitutes.donor) - worth(row - one, game._substitutes.donor))
+            (worth(row + one, game.substitutes.donor) - worth(row - one, game.substitutes.donor))
             / 2e-5
             for one in step
         ]

@@ -23,7 +23,7 @@ ALL = {"value": "logit", "target": "1"}
 
 
 def chosen(found: object, layer: str) -> np.ndarray:
-    return found.evaluator._substitutes[layer]  # type: ignore[attr-defined, no-any-return]
+    return found.evaluator.substitutes[layer]  # type: ignore[attr-defined, no-any-return]
 
 
 def tokens() -> Model:
@@ -168,7 +168,7 @@ def test_a_mean_that_is_not_finite() -> None:
 
 
 def donors(**options: object) -> Donors:
-    found = made(substitute="resample", **options).evaluator._substitutes  # type: ignore[arg-type]
+    found = made(substitute="resample", **options).evaluator.substitutes  # type: ignore[arg-type]
     assert isinstance(found, Donors)
     return found
 
