@@ -15,8 +15,10 @@ import pytest
 
 import shapes
 from mho.cli import main, show
+from mho.estimator import Estimator
 from mho.method import Method, Progress, options_of
 from mho.registry import entries
+from mho.value import Value
 
 METHODS = entries("mho.methods", Method)
 FILES = ["--inputs", "x", "--out", "o"]
@@ -74,16 +76,23 @@ def test_methods_lists_every_method_with_its_options(capsys: pytest.CaptureFixtu
     assert mho("methods") == 0
     text = capsys.readouterr().out
     assert "--tolerance" in text
-    for choices in ("accuracy|cross_entropy|logit", "exact|permutation", "mean|zero|FILE"):
+    values, estimators = keywords("mho.values", Value), keywords("mho.estimators", Estimator)
+    for choices in (values, estimators, "mean|position_mean|zero|resample|FILE"):
         assert choices in text
     assert "--reference DATA" in text
+
+
+def keywords(package: str, contract: type[Any]) -> str:
+    """The entries of a registry as the help writes them."""
+    return "|".join(entries(package, contract))
 
 
 def test_keywords_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "shapley", "--help"])
     text = capsys.readouterr().out
-    for words in ("accuracy|cross_entropy|logit", "--reference DATA", "--inputs FILE|DIR|ZIP"):
+    values = keywords("mho.values", Value)
+    for words in (values, "--reference DATA", "--inputs FILE|DIR|ZIP"):
         assert words in text
 
 

@@ -132,7 +132,18 @@ def test_a_ranking_and_labels_travel(address: str, tmp_path: Path) -> None:
     inputs, labels = shapes.inputs(tmp_path, 6)
     data = ["--inputs", inputs, "--labels", labels, "--layers", "conv1/relu", "--server", address]
     assert (
-        mho("submit", "shapley", shapes.MODEL, *data, "--evaluations", 40, "--out", tmp_path / "s")
+        mho(
+            "submit",
+            "shapley",
+            shapes.MODEL,
+            *data,
+            "--estimator",
+            "permutation",
+            "--evaluations",
+            40,
+            "--out",
+            tmp_path / "s",
+        )
         == 0
     )
     assert (
