@@ -59,13 +59,14 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
                 raise InvalidOption(
                     "every message of an upload but the first must be a 'chunk'", subject="part"
                 )
-            if len(request.chunk) > MOST_CHUNK_BYTES:
+            chunk = request.chunk  # a copy, each time it is asked for
+            if len(chunk) > MOST_CHUNK_BYTES:
                 raise InvalidOption(
-                    f"a chunk has {len(request.chunk)} bytes; send at most {MOST_CHUNK_BYTES}",
+                    f"a chunk has {len(chunk)} bytes; send at most {MOST_CHUNK_BYTES}",
                     subject="chunk",
                 )
-            await self._receive(tenant, begin, offset, request.chunk)
-            offset += len(request.chunk)
+            await self._receive(tenant, begin, offset, chunk)
+            offset += len(chunk)
         if begin is None:
             raise InvalidOption("an upload needs 'begin' and its chunks", subject="part")
         received = await self._threads.call(self._control.upload_status, tenant, begin.sha256)

@@ -101,7 +101,8 @@ class Blobs:
         """
         self._check_numbers(check_digest(digest), size, offset, len(chunk))
         with self._open(tenant, digest) as upload:
-            complete = self._size(tenant, digest)
+            # An upload that has begun is not complete: its file goes when it is.
+            complete = None if upload.received else self._size(tenant, digest)
             if complete is not None:
                 if complete != size:
                     raise InvalidOption(
