@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable
 
 from mho.api.server import check_address, run
 from mho.config import Settings
 from mho.jobs.control import Control
+from mho.telemetry import logs
 
 
 def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
@@ -17,10 +16,6 @@ def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     InvalidOption where the address cannot be had; FailedPrecondition where another server uses the
     data folder.
     """
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    logs.set_up(settings)
     check_address(settings)  # first, so that a server that cannot start leaves no data folder
     run(settings, Control(settings), on_ready=on_ready)

@@ -34,6 +34,12 @@ class Settings:
     reflection: bool = True
     """Whether tools such as grpcurl may ask the server what services it has."""
 
+    # what its operator sees
+    log_level: str = "INFO"
+    """Least level of what is logged: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``."""
+    log_format: str = "text"
+    """``text`` for people, ``json`` for machines; either way one record a line, on stderr."""
+
     # how models are run
     provider: str = "auto"
     """``auto`` (CUDA where present, else CPU), ``cuda`` or ``cpu``; what is asked for must be

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mho.errors import InvalidOption, NotFound
+from mho.telemetry.about import note
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _TENANT = re.compile(rf"tenants/({_ID})")
@@ -26,6 +27,7 @@ def admit(tenant: str) -> str:
         raise NotFound(
             f"there is no tenant '{tenant}'; use 'tenants/{DEFAULT_TENANT}'", subject="tenant"
         )
+    note(tenant=tenant)
     return tenant
 
 

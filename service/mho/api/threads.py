@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -27,16 +28,23 @@ class Threads:
     ) -> _Answer:
         """``function(*args, **kwargs)``, which takes milliseconds."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._quick, partial(function, *args, **kwargs))
+        return await loop.run_in_executor(self._quick, _here(function, *args, **kwargs))
 
     async def call_slow(
         self, function: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs
     ) -> _Answer:
         """``function(*args, **kwargs)``, which may take minutes."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._slow, partial(function, *args, **kwargs))
+        return await loop.run_in_executor(self._slow, _here(function, *args, **kwargs))
 
     def close(self) -> None:
         """Take no more calls; those that run end by themselves."""
         self._quick.shutdown(wait=False, cancel_futures=True)
         self._slow.shutdown(wait=False, cancel_futures=True)
+
+
+def _here(
+    function: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs
+) -> Callable[[], _Answer]:
+    """The call with the context variables of this task, which a pool's thread would not have."""
+    return partial(copy_context().run, partial(function, *args, **kwargs))

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from mho.config import Settings
 from mho.errors import FailedPrecondition, InvalidModel, MhoError, ResourceExhausted
 from mho.jobs.messages import Message, PipeClosed, error_of, text_of
 from mho.jobs.processes import WorkerProcess
+from mho.telemetry.about import about, fields
 
 _IDLE_SECONDS = 60.0
 _MOST_WAITING = 256
@@ -24,13 +26,15 @@ _log = logging.getLogger("mho.jobs.inspection")
 
 @dataclass
 class _Request:
-    """``name`` and ``error`` are for the message where the file is the reason that it fails."""
+    """``name`` and ``error`` are for the message where the file is the reason that it fails;
+    ``known`` is what the log says of the call that asks."""
 
     tenant: str
     message: Message
     name: str
     error: type[MhoError]
     answer: Future[dict[str, Any]] = field(default_factory=Future)
+    known: Mapping[str, object] = field(default_factory=fields)
 
 
 class Inspectors:
@@ -98,8 +102,9 @@ class Inspectors:
                     process = None
                 continue
             try:
-                process = self._fresh(process, request.tenant)
-                answer = self._answer(process, request)
+                with about(**request.known):
+                    process = self._fresh(process, request.tenant)
+                    answer = self._answer(process, request)
             except MhoError as error:
                 request.answer.set_exception(error)
             except Exception:  # noqa: BLE001  # it is logged; the thread serves on

@@ -17,6 +17,7 @@ from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed
 from mho.jobs.processes import WorkerProcess
+from mho.telemetry.about import about
 
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -121,7 +122,8 @@ class Supervisor:
                 if process.tenant not in (None, job.tenant):
                     process.kill()  # it has seen another tenant's bytes
                     process = None
-                process = self._work(job, process)
+                with about(job=job.id, tenant=job.tenant, attempt=job.attempts):
+                    process = self._work(job, process)
             except Exception as error:  # noqa: BLE001
                 # Nothing may end this thread: a full disk or a busy database passes.
                 failures += 1

@@ -1,0 +1,102 @@
+"""The outermost of the interceptors: accounts for every call, whatever comes of it.
+
+A call is a line in the log, and everything that is logged on its behalf carries its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from mho.telemetry.about import fields, note
+
+_HEALTH = "grpc.health.v1.Health/"
+
+_log = logging.getLogger("mho.access")
+
+
+class Access(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Calls of every service pass; servicers are coroutines or asynchronous generators."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        call = handler_call_details.method.removeprefix("/")
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            _log.info("a call that is not served: %r", call[:200])
+            return handler
+        make, behaviour = _parts(handler)
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+            _accounted(behaviour, call), handler.request_deserializer, handler.response_serializer
+        )
+        return wrapped
+
+
+def _parts(handler: Any) -> tuple[Any, Any]:
+    """What makes a handler of this kind, and what it does."""
+    if handler.request_streaming and handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler, handler.stream_stream
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler, handler.stream_unary
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler, handler.unary_stream
+    return grpc.unary_unary_rpc_method_handler, handler.unary_unary
+
+
+def _accounted(behaviour: Any, call: str) -> Any:
+    async def answered(request: Any, context: Any) -> Any:
+        with _account(call, context):
+            return await behaviour(request, context)
+
+    async def streamed(request: Any, context: Any) -> AsyncIterator[Any]:
+        with _account(call, context):
+            async for answer in behaviour(request, context):
+                yield answer
+
+    return streamed if inspect.isasyncgenfunction(behaviour) else answered
+
+
+@contextmanager
+def _account(call: str, context: Any) -> Iterator[None]:
+    # gRPC gives every call a task of its own, so that nothing has to be taken back.
+    note(call=call)
+    began = time.monotonic()
+    status = "UNKNOWN"
+    try:
+        yield
+        status = "OK"
+    except (asyncio.CancelledError, GeneratorExit):
+        status = "CANCELLED"
+        raise
+    finally:
+        if status == "UNKNOWN":
+            status = _status(context)
+        _tell(call, status, time.monotonic() - began, context)
+
+
+def _status(context: Any) -> str:
+    """The status with which a servicer ended the call."""
+    code = context.code()
+    if isinstance(code, grpc.StatusCode):
+        return code.name
+    named = {each.value[0]: each.name for each in grpc.StatusCode}
+    return named.get(code, "UNKNOWN") if code else "UNKNOWN"
+
+
+def _tell(call: str, status: str, seconds: float, context: Any) -> None:
+    told = {"status": status, "ms": round(seconds * 1000, 1), "peer": context.peer()}
+    level = logging.DEBUG if call.startswith(_HEALTH) else logging.INFO
+    known = {name: value for name, value in fields().items() if name not in told}
+    _log.log(level, "call ended", extra=known | told)
