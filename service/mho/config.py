@@ -40,6 +40,23 @@ class Settings:
     log_format: str = "text"
     """``text`` for people, ``json`` for machines; either way one record a line, on stderr."""
 
+    # who may use it
+    tenants_file: str = ""
+    """YAML file of tenants with their tokens, certificates, quotas and weights, see
+    docs/operations.md; read again when it changes."""
+
+    # what a tenant may use where the tenants file says nothing else; 0 means no limit
+    quota_bytes: int = 0
+    """Bytes that a tenant may keep, unfinished uploads included."""
+    quota_jobs: int = 0
+    """Jobs that a tenant may keep, ended ones included."""
+    quota_running_jobs: int = 0
+    """Jobs of a tenant that run at the same time; others wait."""
+    quota_device_seconds_per_day: float = 0.0
+    """Seconds a day that workers spend for a tenant; its jobs wait when they are spent."""
+    quota_concurrent_calls: int = 0
+    """Calls of a tenant under way at the same time."""
+
     # how models are run
     provider: str = "auto"
     """``auto`` (CUDA where present, else CPU), ``cuda`` or ``cpu``; what is asked for must be

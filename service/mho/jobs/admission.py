@@ -6,12 +6,12 @@ on file systems that fold case or Unicode forms.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from mho.errors import InvalidData, InvalidOption
+from mho.tenants import is_tenant_name
 
 _MOST_FILES = 4096
 _LONGEST_PART = 200  # bytes; file systems stop at 255
@@ -19,7 +19,7 @@ _LONGEST_PART = 200  # bytes; file systems stop at 255
 
 def check_tenant(tenant: str) -> str:
     """``tenant`` where it can be one; otherwise InvalidOption."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", tenant):
+    if not is_tenant_name(tenant):
         raise InvalidOption(
             f"{tenant[:80]!r} is no tenant's name: up to 63 letters, digits, '.', '_' and '-'",
             subject="tenant",
