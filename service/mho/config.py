@@ -78,6 +78,10 @@ class Settings:
     inspect_seconds: float = 120.0
     """Wall clock for parsing and checking an uploaded model or data set."""
 
+    # whose turn it is
+    priority_seconds: float = 3600.0
+    """How much earlier than submitted a job of high priority counts, and later one of low."""
+
     # what may come in
     max_model_bytes: int = 4096 * _MIB
     """Largest model, external data included."""

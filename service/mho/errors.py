@@ -85,6 +85,12 @@ class Cancelled(MhoError):
     reason = "CANCELLED"
 
 
+class DeadlineExceeded(MhoError):
+    """A job had not ended by the time that it was given."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
 class WorkerCrashed(MhoError):
     """A worker process died more often than the job may be tried."""
 

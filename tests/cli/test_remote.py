@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,30 @@ def test_the_same_request_id_is_the_same_job(
         )
     first, second = capsys.readouterr().out.split()
     assert first == second
+
+
+def test_the_terms_of_a_job_are_flags(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terms = ["--priority", "high", "--deadline", "2h", "--label", "run=7", "--label", "mine"]
+    assert mho("submit", *conductance(tmp_path, "--server", address, *terms)) == 0
+    job = capsys.readouterr().out.strip()
+    assert mho("list", "--server", address, "--json", "--label", "run=7") == 0
+    (listed,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert (listed["name"], listed["priority"]) == (job, "HIGH")
+    assert listed["labels"] == {"run": "7", "mine": ""}
+    left = datetime.fromisoformat(listed["deadline"]) - datetime.now(UTC)
+    assert timedelta(hours=1) < left < timedelta(hours=2)
+    assert mho("list", "--server", address, "--json", "--label", "run=8") == 0
+    assert json.loads(capsys.readouterr().out)["jobs"] == []
+
+
+def test_a_deadline_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        mho("submit", *conductance(tmp_path, "--deadline", "soon"))
+    assert "neither a duration such as 30m" in capsys.readouterr().err
 
 
 def test_a_ranking_and_labels_travel(address: str, tmp_path: Path) -> None:

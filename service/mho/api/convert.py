@@ -22,6 +22,7 @@ from mho.jobs.job import (
     JobSpec,
     JobState,
     ModelRecord,
+    Priority,
 )
 from mho.method import Progress
 from mho_client.v1 import (
@@ -166,7 +167,30 @@ def job_spec(message: jobs_pb2.JobSpec, tenant: str) -> JobSpec:
         options=options,
         attachments=attachments,
         cost_accepted=message.cost_accepted,
+        priority=_priority(message.priority),
+        deadline=_deadline(message) if message.HasField("deadline") else None,
+        labels=dict(message.labels),
     )
+
+
+def _priority(value: int) -> Priority:
+    if value not in jobs_pb2.JobPriority.values():
+        raise InvalidOption(
+            f"spec.priority is {value}, which is no priority; use LOW, NORMAL or HIGH",
+            subject="spec.priority",
+        )
+    if value == jobs_pb2.JOB_PRIORITY_UNSPECIFIED:
+        return Priority.NORMAL
+    return Priority(jobs_pb2.JobPriority.Name(value).removeprefix("JOB_PRIORITY_"))
+
+
+def _deadline(message: jobs_pb2.JobSpec) -> float:
+    try:
+        return message.deadline.ToMicroseconds() / 1e6
+    except ValueError as error:
+        raise InvalidOption(
+            f"spec.deadline is no point in time: {error}", subject="spec.deadline"
+        ) from error
 
 
 def _attachment(option: str, message: jobs_pb2.Attachment, tenant: str) -> Attachment:
@@ -195,6 +219,9 @@ def job_message(record: JobRecord) -> jobs_pb2.Job:
                 for name, entry in spec.attachments.items()
             },
             cost_accepted=spec.cost_accepted,
+            priority=f"JOB_PRIORITY_{spec.priority.value}",
+            deadline=None if spec.deadline is None else timestamp(spec.deadline),
+            labels=spec.labels,
         ),
         state=state_name(record.state),
         progress=None if record.progress is None else progress_message(record.progress),

@@ -64,6 +64,7 @@ class Jobs(Findings):
                 self._control.list_jobs,
                 tenant,
                 states=states,
+                labels=dict(request.labels),
                 page_size=size,
                 page_token=request.page_token,
             ),

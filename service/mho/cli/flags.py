@@ -1,8 +1,12 @@
-"""A method's option -> the flag that sets it: how it is written, what it takes, what it tells."""
+"""A method's option -> the flag that sets it: how it is written, what it takes, what it tells; and
+how the values of other flags are read."""
 
 from __future__ import annotations
 
+import argparse
+import re
 from dataclasses import Field
+from datetime import datetime, timedelta
 from typing import Any
 
 from mho.method import Option
@@ -35,3 +39,26 @@ def explained(entry: Field[Any], described: Option) -> str:
     if entry.default not in ("", ()):
         text += f" (default {entry.default})"
     return text
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def deadline(text: str) -> datetime | timedelta:
+    """``90s``, ``30m``, ``2h`` or ``1d`` from now; or a time as in ISO 8601, local without zone."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smhd])", text)
+    if found is not None:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is neither a duration such as 30m, 2h or 1d nor a time such as "
+            "2030-01-31T18:00"
+        ) from error
+
+
+def label(text: str) -> tuple[str, str]:
+    """``KEY=VALUE``, or ``KEY`` alone."""
+    key, _, value = text.partition("=")
+    return key, value

@@ -84,6 +84,19 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--request-id", default="", metavar="ID", help="the same id is the same job"
         )
+        one.add_argument(
+            "--priority",
+            choices=("low", "normal", "high"),
+            default="normal",
+            help="among the tenant's own jobs (default normal)",
+        )
+        one.add_argument(
+            "--deadline",
+            type=flags.deadline,
+            metavar="WHEN",
+            help="fail the job if it has not ended in 30m, 2h, 1d, or by 2030-01-31T18:00",
+        )
+        _add_labels(one, "what to find the job by")
         _add_options(one, name)
 
     for name, command, text in (
@@ -98,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder")
     listing = _command(commands, "list", remote.list_jobs, "list the jobs of a server")
     listing.add_argument("--json", action="store_true", help="print JSON")
+    _add_labels(listing, "only jobs that have this label")
     _add_server(listing)
     return top
 
@@ -158,6 +172,17 @@ def _add_task(one: argparse.ArgumentParser) -> None:
 def _add_server(one: argparse.ArgumentParser) -> None:
     one.add_argument("--server", default=_SERVER, metavar="HOST:PORT", help=f"default {_SERVER}")
     one.add_argument("--tenant", default="default", metavar="NAME", help="default 'default'")
+
+
+def _add_labels(one: argparse.ArgumentParser, text: str) -> None:
+    one.add_argument(
+        "--label",
+        type=flags.label,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"{text}; may be given again",
+    )
 
 
 def _add_options(one: argparse.ArgumentParser, method: str) -> None:

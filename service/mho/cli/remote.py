@@ -63,6 +63,9 @@ def submit(arguments: argparse.Namespace) -> None:
             dataset,
             request_id=arguments.request_id or None,
             accept_cost=arguments.yes,
+            priority=arguments.priority,
+            deadline=arguments.deadline,
+            labels=dict(arguments.label),
             **options,
             **files,
         )
@@ -100,7 +103,7 @@ def cancel(arguments: argparse.Namespace) -> None:
 def list_jobs(arguments: argparse.Namespace) -> None:
     """The server's jobs, newest first."""
     with _connected(arguments) as client:
-        found = list(client.jobs())
+        found = list(client.jobs(labels=dict(arguments.label)))
     rows = [_described(job) for job in found]
     if arguments.json:
         show.json_text({"jobs": rows})
@@ -118,6 +121,9 @@ def _described(job: JobStatus) -> dict[str, Any]:
         "progress": None
         if job.progress is None
         else {**asdict(job.progress), "fraction": job.progress.fraction},
+        "priority": job.priority,
+        "deadline": None if job.deadline is None else job.deadline.isoformat(),
+        "labels": dict(job.labels),
         "created": job.created.isoformat(),
         "error": None if job.error is None else asdict(job.error),
     }

@@ -6,8 +6,9 @@ on file systems that fold case or Unicode forms.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 from mho.errors import InvalidData, InvalidOption
@@ -15,6 +16,9 @@ from mho.tenants import is_tenant_name
 
 _MOST_FILES = 4096
 _LONGEST_PART = 200  # bytes; file systems stop at 255
+_MOST_LABELS = 64
+_LABEL_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_LABEL_PREFIX = r"(?=[^/]{1,253}/)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/"
 
 
 def check_tenant(tenant: str) -> str:
@@ -46,6 +50,38 @@ def check_request_id(request_id: str) -> str:
             subject="request_id",
         )
     return request_id
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """InvalidOption where one could be no label of Kubernetes, or where there are too many."""
+    if len(labels) > _MOST_LABELS:
+        raise InvalidOption(
+            f"there are {len(labels)} labels; at most {_MOST_LABELS} are taken",
+            subject="spec.labels",
+        )
+    for key, value in labels.items():
+        if not re.fullmatch(rf"(?:{_LABEL_PREFIX})?{_LABEL_NAME}", key):
+            raise InvalidOption(
+                f"{key[:80]!r} is no key of a label: up to 63 of A-Z a-z 0-9 . _ - that begin and "
+                "end with a letter or digit, after a DNS name and '/' where wanted",
+                subject="spec.labels",
+            )
+        if value and not re.fullmatch(_LABEL_NAME, value):
+            raise InvalidOption(
+                f"label '{key}' has the value {value[:80]!r}; it must be empty, or up to 63 of "
+                "A-Z a-z 0-9 . _ - that begin and end with a letter or digit",
+                subject=f"spec.labels[{key}]",
+            )
+
+
+def check_deadline(deadline: float | None, now: float) -> None:
+    """InvalidOption where a deadline (seconds since the epoch) has passed already."""
+    if deadline is not None and deadline <= now:
+        raise InvalidOption(
+            f"the deadline passed {now - deadline:.0f} s ago by the server's clock; give one in "
+            "the future, or none",
+            subject="spec.deadline",
+        )
 
 
 def check_suffix(name: str, what: str, suffixes: tuple[str, ...]) -> None:

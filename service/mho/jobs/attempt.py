@@ -7,19 +7,19 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from mho.config import Settings
 from mho.errors import MhoError, ResourceExhausted, WorkerCrashed
 from mho.jobs.artifacts import promote
 from mho.jobs.collection import clear_job
 from mho.jobs.job import JobError, JobRecord, JobState
-from mho.jobs.job_queue import JobQueue
+from mho.jobs.job_queue import JobQueue, overdue
 from mho.jobs.layout import Layout, full_disk_named, remove_folder
 from mho.jobs.messages import Message, PipeClosed, error_of, progress_of, text_of
 from mho.jobs.processes import WorkerProcess
 
-_CANCEL_SECONDS = 5.0
+_STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
 
 _log = logging.getLogger("mho.jobs.attempt")
@@ -34,6 +34,20 @@ class Ending(StrEnum):
     LOST = "lost its worker"
 
 
+class Stop(IntEnum):
+    """Why an attempt is to end; a later member overrules those before it."""
+
+    NOT = 0
+    DRAIN = 1
+    DEADLINE = 2
+    CANCEL = 3
+
+    @property
+    def word(self) -> str:
+        """What the worker is told."""
+        return "drain" if self is Stop.DRAIN else "cancel"
+
+
 class Attempt:
     """``job`` is as it was claimed; its ``attempts`` is the number of this attempt."""
 
@@ -44,8 +58,9 @@ class Attempt:
         self._settings = settings
         self._folder = layout.attempt(job.id, job.attempts)
         self._lock = threading.Lock()
-        self._why = ""
-        self._deadline = 0.0
+        self._why = Stop.NOT
+        self._patience = 0.0
+        """When (monotonic) a worker that has not stopped is killed."""
         self._leave_at = math.inf
         self._named = {"job": job.id, "tenant": job.tenant, "attempt": job.attempts}
 
@@ -53,15 +68,21 @@ class Attempt:
 
     def cancel(self) -> None:
         """End the job between two steps, or with its worker where that takes too long."""
-        with self._lock:
-            self._why, self._deadline = "cancel", time.monotonic() + _CANCEL_SECONDS
+        self._stop(Stop.CANCEL, time.monotonic() + _STOP_SECONDS)
+
+    def expire(self) -> None:
+        """End the job, whose deadline has passed, as ``cancel`` does; it fails."""
+        self._stop(Stop.DEADLINE, time.monotonic() + _STOP_SECONDS)
 
     def drain(self, deadline: float) -> None:
         """Keep a checkpoint and stop; with the worker at ``deadline`` (monotonic)."""
+        self._leave_at = deadline
+        self._stop(Stop.DRAIN, deadline)
+
+    def _stop(self, why: Stop, patience: float) -> None:
         with self._lock:
-            self._leave_at = deadline
-            if self._why != "cancel":
-                self._why, self._deadline = "drain", deadline
+            if why > self._why or why is Stop.DRAIN is self._why:
+                self._why, self._patience = why, patience
 
     # from the worker's thread
 
@@ -113,17 +134,16 @@ class Attempt:
             self.cancel()
         while True:
             with self._lock:
-                why, deadline = self._why, self._deadline
-            if why and why != told:
-                word = {"kind": why, "job": self._job.id, "attempt": self._job.attempts}
-                process.send(word)
-                told = why
+                why, patience = self._why, self._patience
+            if why and why.word != told:
+                told = why.word
+                process.send({"kind": told, "job": self._job.id, "attempt": self._job.attempts})
             if process.waiting(_LOOK_SECONDS):
                 ending = self._heard(process.receive())
                 if ending is not None:
                     return ending
-            if why and time.monotonic() >= deadline:
-                raise PipeClosed(f"no answer to '{why}'")
+            if why and time.monotonic() >= patience:
+                raise PipeClosed(f"no answer to '{told}'")
 
     def _heard(self, message: Message) -> Ending | None:
         kind = message["kind"]
@@ -165,8 +185,10 @@ class Attempt:
         return Ending.SUCCEEDED
 
     def _stopped(self) -> None:
-        if self._why == "cancel":
+        if self._why is Stop.CANCEL:
             self._settle(lambda: self._jobs.cancelled(self._job))
+        elif self._why is Stop.DEADLINE:
+            self._settle(lambda: self._jobs.failed(self._job, overdue("ran")))
         else:
             self.give_back("interrupted; the job goes on where it was")
 

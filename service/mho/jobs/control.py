@@ -9,12 +9,15 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from mho.config import Settings
 from mho.data import preprocess as preprocessing
 from mho.errors import InvalidData, InvalidModel, InvalidOption, NotFound
 from mho.jobs.admission import (
+    check_deadline,
     check_display_name,
+    check_labels,
     check_names,
     check_request_id,
     check_suffix,
@@ -305,6 +308,9 @@ class Control:
         found = self._store.requested(tenant, check_request_id(request_id), spec)
         if found is not None and not validate_only:
             return found
+        now = time.time()
+        check_deadline(spec.deadline, now)
+        check_labels(spec.labels)
         wanted = checked(spec, self._methods)
         model = self._catalogue.model(tenant, spec.model)
         for dataset in datasets_of(spec):
@@ -316,13 +322,14 @@ class Control:
             state=JobState.QUEUED,
             spec=wanted,
             request_id=request_id,
-            created=time.time(),
+            created=now,
         )
+        due = now - spec.priority.lead * self._settings.priority_seconds
         with self._assembly.staged_job(tenant, wanted) as folder:
             if validate_only:
                 return record
             with placed(folder, self._layout.job(record.id)) as place:
-                kept = self._store.add(record, requested=spec)
+                kept = self._store.add(record, requested=spec, due=due)
                 place.keep = kept.id == record.id
         self._supervisor.wake()
         return kept
@@ -335,11 +342,14 @@ class Control:
         tenant: str,
         *,
         states: Sequence[JobState] = (),
+        labels: Mapping[str, str] = MappingProxyType({}),
         page_size: int = 0,
         page_token: str = "",
     ) -> tuple[list[JobRecord], str]:
-        """A page of the jobs that are in one of ``states`` (default all), newest first."""
-        return self._store.list_jobs(tenant, states, page_size, page_token)
+        """A page of the jobs that are in one of ``states`` (default all) and have all of
+        ``labels``, newest first."""
+        check_labels(labels)
+        return self._store.list_jobs(tenant, states, labels, page_size, page_token)
 
     def cancel_job(self, tenant: str, id: str) -> JobRecord:
         """Cancel a queued job at once, a running one between two steps; asking again is no error.

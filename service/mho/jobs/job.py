@@ -30,6 +30,19 @@ class JobState(StrEnum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
+class Priority(StrEnum):
+    """How urgent a job is among those of its tenant; see ``turns``."""
+
+    LOW = "LOW"
+    NORMAL = "NORMAL"
+    HIGH = "HIGH"
+
+    @property
+    def lead(self) -> int:
+        """How many times ``settings.priority_seconds`` earlier it counts as submitted."""
+        return {Priority.LOW: -1, Priority.NORMAL: 0, Priority.HIGH: 1}[self]
+
+
 class EventKind(StrEnum):
     STATE = "STATE"
     PROGRESS = "PROGRESS"
@@ -65,7 +78,8 @@ class JobSpec:
     """What a user asks for: a method with its options on a model and a data set, both by id.
 
     options: by field name of the method, as JSON. attachments: option name -> the file or data set
-    that it names. cost_accepted: run even where the estimated cost is beyond the limit.
+    that it names. cost_accepted: run even where the estimated cost is beyond the limit. deadline:
+    seconds since the epoch by which it must have ended, None for never.
     """
 
     model: str
@@ -74,6 +88,9 @@ class JobSpec:
     options: Mapping[str, JSON] = field(default_factory=dict)
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     cost_accepted: bool = False
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +100,9 @@ class JobSpec:
             "options": dict(self.options),
             "attachments": {name: entry.to_json() for name, entry in self.attachments.items()},
             "cost_accepted": self.cost_accepted,
+            "priority": self.priority.value,
+            "deadline": self.deadline,
+            "labels": dict(self.labels),
         }
 
     @staticmethod
@@ -96,6 +116,9 @@ class JobSpec:
                 name: Attachment.from_json(entry) for name, entry in value["attachments"].items()
             },
             cost_accepted=bool(value["cost_accepted"]),
+            priority=Priority(value["priority"]),
+            deadline=value["deadline"],
+            labels=value["labels"],
         )
 
 

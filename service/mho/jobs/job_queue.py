@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 import sqlalchemy as sa
 
+from mho.errors import DeadlineExceeded
 from mho.jobs import schema
 from mho.jobs.catalogue import find
 from mho.jobs.database import Database
@@ -35,15 +36,15 @@ class JobQueue:
         self._database = database
         self._on_event = on_event
 
-    def tenants_waiting(self) -> dict[str, int]:
-        """Tenant -> position of its first queued job."""
+    def tenants_waiting(self) -> dict[str, float]:
+        """Tenant -> when its first queued job counts as submitted."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                sa.select(_jobs.c.tenant, sa.func.min(_jobs.c.position).label("position"))
+                sa.select(_jobs.c.tenant, sa.func.min(_jobs.c.due).label("due"))
                 .where(_jobs.c.state == JobState.QUEUED.value)
                 .group_by(_jobs.c.tenant)
             ).all()
-        return {row.tenant: row.position for row in rows}
+        return {row.tenant: row.due for row in rows}
 
     def claim(self, tenant: str) -> JobRecord | None:
         """The tenant's first queued job, now RUNNING in a new attempt; None where there is none."""
@@ -51,7 +52,7 @@ class JobQueue:
             first = connection.scalar(
                 sa.select(_jobs.c.id)
                 .where(_jobs.c.state == JobState.QUEUED.value, _jobs.c.tenant == tenant)
-                .order_by(_jobs.c.position)
+                .order_by(_jobs.c.due, _jobs.c.position)
                 .limit(1)
             )
             if first is None:
@@ -132,6 +133,36 @@ class JobQueue:
         """The worker died: back into the queue, or failed after ``limit`` deaths in a row."""
         return self._returned(job, message, (limit, error))
 
+    def end_overdue(self, now: float) -> tuple[list[JobRecord], list[str]]:
+        """Fail the queued jobs whose deadline has passed, and tell which running ones are over it.
+
+        (the jobs that failed, the ids of those that run)
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(_jobs.c.id, _jobs.c.state).where(_jobs.c.deadline <= now)
+            ).all()
+        failed, running = [], []
+        for row in rows:
+            if row.state == JobState.RUNNING:
+                running.append(row.id)
+                continue
+            error = overdue("waited for a worker")
+            with self._database.writing() as connection:
+                change = end(
+                    connection,
+                    sa.and_(_jobs.c.id == row.id, _jobs.c.state == JobState.QUEUED.value),
+                    JobState.FAILED,
+                    message=error.message,
+                    error=asdict(error),
+                )
+                if change is None:  # it was claimed or cancelled in between
+                    continue
+                ended = connection.execute(sa.select(_jobs).where(_jobs.c.id == row.id)).one()
+            failed.append(job_of(ended))
+            self._on_event(ended.tenant, ended.id)
+        return failed, running
+
     def recover(self) -> int:
         """Put the running jobs of a server that is no more back into the queue; how many."""
         with self._database.reading() as connection:
@@ -183,6 +214,16 @@ class JobQueue:
             return None
         self._on_event(job.tenant, job.id)
         return change.state
+
+
+def overdue(doing: str) -> JobError:
+    """The error of a job whose deadline passed while it ``doing``."""
+    return JobError(
+        DeadlineExceeded.reason,
+        f"the job's deadline passed while it {doing}; submit it again with a later one, or with "
+        "less to do",
+        subject="deadline",
+    )
 
 
 def _current(job: JobRecord) -> sa.ColumnElement[bool]:

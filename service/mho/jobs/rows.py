@@ -70,6 +70,7 @@ def end(
         state=state.value,
         cancelling=False,
         finished=time.time(),
+        deadline=None,
         **changes,
     )
 

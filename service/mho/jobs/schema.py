@@ -90,6 +90,8 @@ jobs = sa.Table(
     sa.Column("spec_digest", _DIGEST, nullable=False),
     sa.Column("model", _ID, nullable=False),
     sa.Column("request_id", sa.String(128), nullable=True),
+    sa.Column("due", sa.Double, nullable=False),
+    sa.Column("deadline", sa.Double, nullable=True),
     sa.Column("progress", sa.JSON(none_as_null=True), nullable=True),
     sa.Column("error", sa.JSON(none_as_null=True), nullable=True),
     sa.Column("artifacts", sa.JSON(none_as_null=True), nullable=True),
@@ -102,10 +104,14 @@ jobs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, default=0),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_tenant", "tenant", "position"),
-    sa.Index("jobs_by_state", "state", "tenant", "position"),
+    sa.Index("jobs_by_state", "state", "tenant", "due", "position"),
+    sa.Index("jobs_by_deadline", "deadline"),
     sqlite_autoincrement=True,
 )
-"""deaths: workers lost in a row without a new checkpoint. steps: those of the newest checkpoint."""
+"""deaths: workers lost in a row without a new checkpoint. steps: those of the newest checkpoint.
+due: when the job counts as submitted, its priority considered; a tenant's jobs run in this order.
+deadline: when it must have ended; null once it has.
+"""
 
 job_datasets = sa.Table(
     "job_datasets",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -43,11 +43,11 @@ class JobStore:
         with self._database.reading() as connection:
             return _requested(connection, tenant, request_id, spec)
 
-    def add(self, record: JobRecord, requested: JobSpec) -> JobRecord:
+    def add(self, record: JobRecord, requested: JobSpec, due: float) -> JobRecord:
         """Queue ``record``, or return the job that the same ``request_id`` made before.
 
-        requested: the spec as the user gave it, by which a repeated request is known. NotFound
-        where the model or a data set is gone.
+        requested: the spec as the user gave it, by which a repeated request is known. due: see
+        ``schema.jobs``. NotFound where the model or a data set is gone.
         """
         with self._database.writing() as connection:
             if record.request_id:
@@ -67,6 +67,8 @@ class JobStore:
                     spec_digest=digest_of(requested.to_json()),
                     model=record.spec.model,
                     request_id=record.request_id or None,
+                    due=due,
+                    deadline=record.spec.deadline,
                     created=record.created,
                 )
             )
@@ -84,19 +86,26 @@ class JobStore:
             return job_of(find(connection, _jobs, "job", tenant, id))
 
     def list_jobs(
-        self, tenant: str, states: Collection[JobState], page_size: int, page_token: str
+        self,
+        tenant: str,
+        states: Collection[JobState],
+        labels: Mapping[str, str],
+        page_size: int,
+        page_token: str,
     ) -> tuple[list[JobRecord], str]:
         query = sa.select(_jobs).where(_jobs.c.tenant == tenant)
         named = sorted({state.value for state in states})
         if named:
             query = query.where(_jobs.c.state.in_(named))
+        for key, value in labels.items():
+            query = query.where(_jobs.c.spec["labels", key].as_string() == value)
         with self._database.reading() as connection:
             rows, token = page(
                 connection,
                 query,
                 _jobs,
                 self._tokens,
-                ("jobs", tenant, *named),
+                ("jobs", tenant, *named, *(f"{key}={labels[key]}" for key in sorted(labels))),
                 page_size,
                 page_token,
             )

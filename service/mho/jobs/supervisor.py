@@ -12,6 +12,7 @@ from typing import Any
 from mho.config import Settings
 from mho.errors import MhoError
 from mho.jobs.attempt import Attempt, Ending
+from mho.jobs.collection import clear_job
 from mho.jobs.job import JobRecord
 from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout
@@ -56,6 +57,7 @@ class Supervisor:
             threading.Thread(target=self._serve, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
+        self._threads.append(threading.Thread(target=self._keep_time, name="clock", daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -105,6 +107,21 @@ class Supervisor:
                 thread.join()
 
     # the threads
+
+    def _keep_time(self) -> None:
+        """End what is past its deadline, waiting or running."""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                failed, running = self._jobs.end_overdue(time.time())
+                for ended in failed:
+                    clear_job(self._layout.job(ended.id), ended.state)
+                with self._changed:
+                    late = [self._current[job] for job in running if job in self._current]
+                for attempt in late:
+                    attempt.expire()
+            except Exception as error:  # noqa: BLE001
+                # As below: what is late now is late in a second.
+                _log.error("the clock missed a look: %s", error, exc_info=True)
 
     def _serve(self) -> None:
         process: WorkerProcess | None = None

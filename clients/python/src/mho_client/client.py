@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import grpc
 
@@ -24,7 +25,7 @@ from mho_client.files import (
 )
 from mho_client.jobs import Job
 from mho_client.model_files import model_files
-from mho_client.options import method_message
+from mho_client.options import method_message, priority_named, timestamp
 from mho_client.resources import Dataset, JobStatus, Layer, Method, Model
 from mho_client.uploads import Uploader, UploadProgress
 from mho_client.v1 import (
@@ -232,6 +233,9 @@ class Client:
         *,
         request_id: str | None = None,
         accept_cost: bool = False,
+        priority: Literal["low", "normal", "high"] = "normal",
+        deadline: datetime | timedelta | None = None,
+        labels: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Job:
         """Have a method run on a model and a dataset; returns once the job is accepted.
@@ -240,7 +244,9 @@ class Client:
         the server. An option that takes a file takes a path, an array or a mapping; ``reference``
         also a Dataset, ``scores`` also a Result or a folder of one. request_id: a second call with
         the same one gives the same job; default a random one. accept_cost: run even where the
-        estimated cost is beyond the server's limit.
+        estimated cost is beyond the server's limit. priority: among the tenant's own jobs.
+        deadline: when (aware of its time zone), or how long from now, the job fails if it has not
+        ended. labels: by which ``jobs`` finds it.
         """
         message, files = method_message(method, options, self._method_catalogue())
         attached = Attachments(self, self._uploader, self._name("models", model), dataset)
@@ -253,6 +259,9 @@ class Client:
                 for name, (kind, value) in files.items()
             },
             cost_accepted=accept_cost,
+            priority=priority_named(priority),
+            deadline=None if deadline is None else timestamp(deadline),
+            labels=labels,
         )
         request = jobs_pb2.CreateJobRequest(
             parent=self._parent, spec=spec, request_id=request_id or str(uuid.uuid4())
@@ -263,8 +272,11 @@ class Client:
         """A handle to a job, by its name or id; whether it exists, its calls will say."""
         return Job(self._connection, self._name("jobs", name))
 
-    def jobs(self, state: str | Sequence[str] = ()) -> Iterator[JobStatus]:
-        """The jobs in one of the states (``QUEUED``, ``RUNNING``…; default all), newest first."""
+    def jobs(
+        self, state: str | Sequence[str] = (), labels: Mapping[str, str] | None = None
+    ) -> Iterator[JobStatus]:
+        """The jobs in one of the states (``QUEUED``, ``RUNNING``…; default all) that have all of
+        the labels, newest first."""
         names = [state] if isinstance(state, str) else list(state)
         known = [name.removeprefix("JOB_STATE_") for name in jobs_pb2.JobState.keys()][1:]  # noqa: SIM118
         for name in names:
@@ -276,6 +288,7 @@ class Client:
                 jobs_pb2.ListJobsRequest(
                     parent=self._parent,
                     states=[f"JOB_STATE_{name.upper()}" for name in names],
+                    labels=labels,
                     page_token=token,
                 ),
             )

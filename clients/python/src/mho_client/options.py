@@ -1,17 +1,19 @@
-"""Keyword arguments -> the typed options of a method, and what has to be attached to them."""
+"""Keyword arguments -> what a job's spec says: the typed options of a method, and how it is run."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from os import PathLike
 from typing import Any
 
 import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mho_client.errors import invalid
 from mho_client.resources import Method
-from mho_client.v1 import methods_pb2
+from mho_client.v1 import jobs_pb2, methods_pb2
 
 
 def method_message(
@@ -48,6 +50,33 @@ def method_message(
         else:
             _set(inner, name, value)
     return message, files
+
+
+def priority_named(name: str) -> jobs_pb2.JobPriority:
+    """``low``, ``normal`` or ``high`` as the API has it."""
+    known = {
+        "low": jobs_pb2.JOB_PRIORITY_LOW,
+        "normal": jobs_pb2.JOB_PRIORITY_NORMAL,
+        "high": jobs_pb2.JOB_PRIORITY_HIGH,
+    }
+    if name not in known:
+        raise invalid(f"there is no priority '{name}'; there are {', '.join(known)}", "priority")
+    return known[name]
+
+
+def timestamp(deadline: datetime | timedelta) -> Timestamp:
+    """A point in time that knows its zone, or one so long from now."""
+    if isinstance(deadline, timedelta):
+        deadline = datetime.now(UTC) + deadline
+    elif deadline.tzinfo is None:
+        raise invalid(
+            f"the deadline {deadline.isoformat()} has no time zone; give one, as in "
+            "datetime.now(UTC) + timedelta(hours=2), or the timedelta alone",
+            "deadline",
+        )
+    message = Timestamp()
+    message.FromDatetime(deadline)
+    return message
 
 
 def _inner(message: methods_pb2.MethodOptions, method: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -226,6 +227,9 @@ class JobStatus:
     error: JobError | None
     attempts: int
     cancelling: bool
+    priority: str
+    deadline: datetime | None
+    labels: Mapping[str, str]
     created: datetime
     started: datetime | None
     finished: datetime | None
@@ -246,6 +250,9 @@ class JobStatus:
             error=JobError.of(message.error) if message.HasField("error") else None,
             attempts=message.attempts,
             cancelling=message.cancelling,
+            priority=jobs_pb2.JobPriority.Name(message.spec.priority).removeprefix("JOB_PRIORITY_"),
+            deadline=when(message.spec.deadline) if message.spec.HasField("deadline") else None,
+            labels=dict(message.spec.labels),
             created=when(message.create_time),
             started=when(message.start_time) if message.HasField("start_time") else None,
             finished=when(message.finish_time) if message.HasField("finish_time") else None,
