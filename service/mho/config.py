@@ -45,6 +45,18 @@ class Settings:
     """YAML file of tenants with their tokens, certificates, quotas and weights, see
     docs/operations.md; read again when it changes."""
 
+    jwt_keys_file: str = ""
+    """Public keys (PEM or JWKS) of whom JSON web tokens are taken from; read again when it
+    changes."""
+    jwt_issuer: str = ""
+    """What the claim ``iss`` of such a token must be."""
+    jwt_audience: str = ""
+    """What the claim ``aud`` of such a token must be or hold."""
+    jwt_tenant_claim: str = "tenant"
+    """Claim that names the tenant."""
+    jwt_role_claim: str = "role"
+    """Claim with the role, ``reader``, ``writer`` or ``admin``, or a list that holds some."""
+
     # what a tenant may use where the tenants file says nothing else; 0 means no limit
     quota_bytes: int = 0
     """Bytes that a tenant may keep, unfinished uploads included."""

@@ -61,6 +61,18 @@ class ResourceExhausted(MhoError):
     reason = "RESOURCE_EXHAUSTED"
 
 
+class Unauthenticated(MhoError):
+    """The call carries no credential that is known and valid now."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(MhoError):
+    """The caller's role does not allow the call."""
+
+    reason = "PERMISSION_DENIED"
+
+
 class NotFound(MhoError):
     """The named resource does not exist (or is not the caller's)."""
 

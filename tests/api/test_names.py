@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from mho.api import names
-from mho.errors import InvalidOption, NotFound
+from mho.api.caller import ANONYMOUS, Caller, act_for
+from mho.errors import InvalidOption, NotFound, PermissionDenied
+from mho.tenants import Role
+
+
+@pytest.fixture(autouse=True)
+def anonymous() -> None:
+    act_for(ANONYMOUS, Role.WRITER)
 
 
 def test_a_name_is_read_as_it_is_written() -> None:
@@ -50,3 +57,18 @@ def test_another_tenant_is_not_found() -> None:
     ):
         with pytest.raises(NotFound):
             call()
+
+
+def test_an_admin_is_at_home_everywhere() -> None:
+    act_for(Caller("default", Role.ADMIN), Role.WRITER)
+    assert names.child_of("tenants/other/jobs/a", "jobs") == ("other", "a")
+    with pytest.raises(NotFound):
+        names.sibling_of("tenants/other/models/a", "models", "default", field="f")
+
+
+def test_a_role_is_too_low_at_home_and_nothing_exists_elsewhere() -> None:
+    act_for(Caller("default", Role.READER), Role.WRITER)
+    with pytest.raises(PermissionDenied, match="role writer"):
+        names.tenant_of("tenants/default")
+    with pytest.raises(NotFound):
+        names.tenant_of("tenants/other")

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 
+from mho.api.interception import with_behaviour
 from mho.telemetry.about import fields, note
 
 _HEALTH = "grpc.health.v1.Health/"
@@ -37,22 +38,7 @@ class Access(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         if handler is None:
             _log.info("a call that is not served: %r", call[:200])
             return handler
-        make, behaviour = _parts(handler)
-        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            _accounted(behaviour, call), handler.request_deserializer, handler.response_serializer
-        )
-        return wrapped
-
-
-def _parts(handler: Any) -> tuple[Any, Any]:
-    """What makes a handler of this kind, and what it does."""
-    if handler.request_streaming and handler.response_streaming:
-        return grpc.stream_stream_rpc_method_handler, handler.stream_stream
-    if handler.request_streaming:
-        return grpc.stream_unary_rpc_method_handler, handler.stream_unary
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler, handler.unary_stream
-    return grpc.unary_unary_rpc_method_handler, handler.unary_unary
+        return with_behaviour(handler, lambda behaviour: _accounted(behaviour, call))
 
 
 def _accounted(behaviour: Any, call: str) -> Any:

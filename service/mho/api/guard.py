@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from mho.api.errors import abort, status_of
+from mho.api.interception import with_behaviour
 
 _Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
@@ -30,18 +31,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in
         call = handler_call_details.method
         if handler is None or not call.startswith("/mho."):
             return handler
-        make: Any  # gRPC's stubs know these for synchronous servers only
-        behaviour: Any
-        if handler.request_streaming:
-            make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
-        elif handler.response_streaming:
-            make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
-        else:
-            make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
-        guarded: grpc.RpcMethodHandler[Any, Any] = make(
-            _guarded(behaviour, call), handler.request_deserializer, handler.response_serializer
-        )
-        return guarded
+        return with_behaviour(handler, lambda behaviour: _guarded(behaviour, call))
 
 
 def _guarded(behaviour: _Behaviour, call: str) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from mho.api.caller import admit
 from mho.errors import InvalidOption, NotFound
-from mho.telemetry.about import note
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _TENANT = re.compile(rf"tenants/({_ID})")
@@ -14,21 +14,6 @@ _CHILD = {
     for collection in ("models", "datasets", "jobs")
 }
 _ARTIFACT = re.compile(rf"tenants/({_ID})/jobs/({_ID})/artifacts/(.{{1,1000}})")
-
-DEFAULT_TENANT = "default"
-
-
-def admit(tenant: str) -> str:
-    """The tenant, where the caller may act for it; NotFound otherwise, whether or not it exists.
-
-    As long as callers are not authenticated there is one tenant, ``default``.
-    """
-    if tenant != DEFAULT_TENANT:
-        raise NotFound(
-            f"there is no tenant '{tenant}'; use 'tenants/{DEFAULT_TENANT}'", subject="tenant"
-        )
-    note(tenant=tenant)
-    return tenant
 
 
 def tenant_of(parent: str, *, field: str = "parent") -> str:

@@ -16,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mho.api.access import Access
+from mho.api.authentication import Authentication
 from mho.api.blobs import Blobs
 from mho.api.catalog import Methods
 from mho.api.datasets import Datasets
@@ -64,8 +65,11 @@ class Server:
         InvalidOption where the host is no loopback address, or the port is taken.
         """
         host = loopback(self._settings.host)
+        authentication = Authentication(self._settings)
         self._watchers = Watchers(self._control.subscribe)
-        server = grpc.aio.server(interceptors=[Access(), Guard()], options=SERVER_OPTIONS)
+        server = grpc.aio.server(
+            interceptors=[Access(), Guard(), authentication], options=SERVER_OPTIONS
+        )
         blobs_pb2_grpc.add_BlobsServicer_to_server(Blobs(self._control, self._threads), server)
         models_pb2_grpc.add_ModelsServicer_to_server(Models(self._control, self._threads), server)
         datasets_pb2_grpc.add_DatasetsServicer_to_server(
