@@ -34,8 +34,75 @@ from mho_client.v1 import (
 PARENT = "tenants/default"
 
 
-class Running:
-    """A server with its control, and stubs of all services."""
+class Calls:
+    """Stubs of all services for one tenant, and what most tests need of them."""
+
+    def __init__(self, channel: grpc.Channel, tenant: str = "default", token: str = "") -> None:
+        self.parent = f"tenants/{tenant}"
+        if token:
+            channel = grpc.intercept_channel(channel, *bearing(token))
+        self.blobs = blobs_pb2_grpc.BlobsStub(channel)
+        self.models = models_pb2_grpc.ModelsStub(channel)
+        self.datasets = datasets_pb2_grpc.DatasetsStub(channel)
+        self.jobs = jobs_pb2_grpc.JobsStub(channel)
+        self.methods = catalog_pb2_grpc.MethodsStub(channel)
+
+    def upload(self, content: bytes) -> str:
+        digest = hashlib.sha256(content).hexdigest()
+        begin = blobs_pb2.UploadBlobRequest.Begin(
+            parent=self.parent, sha256=digest, size_bytes=len(content)
+        )
+        chunks = [content[at : at + 2**20] for at in range(0, len(content), 2**20)]
+        answer = self.blobs.UploadBlob(
+            iter(
+                [
+                    blobs_pb2.UploadBlobRequest(begin=begin),
+                    *(blobs_pb2.UploadBlobRequest(chunk=chunk) for chunk in chunks),
+                ]
+            )
+        )
+        assert answer.complete
+        return digest
+
+    def file(self, name: str, content: bytes) -> files_pb2.File:
+        return files_pb2.File(name=name, sha256=self.upload(content))
+
+    def model(self, content: bytes = b"toy model") -> models_pb2.Model:
+        wanted = models_pb2.Model(files=[self.file("toy.onnx", content)])
+        return self.models.CreateModel(
+            models_pb2.CreateModelRequest(parent=self.parent, model=wanted)
+        )
+
+    def dataset(self, content: bytes = b"inputs") -> datasets_pb2.Dataset:
+        wanted = datasets_pb2.Dataset(
+            model=self.model().name, inputs=self.file("inputs.npy", content)
+        )
+        return self.datasets.CreateDataset(
+            datasets_pb2.CreateDatasetRequest(parent=self.parent, dataset=wanted)
+        )
+
+    def spec(self, *layers: str) -> jobs_pb2.JobSpec:
+        dataset = self.dataset()
+        return jobs_pb2.JobSpec(
+            model=dataset.model,
+            dataset=dataset.name,
+            method=methods_pb2.MethodOptions(
+                activation=methods_pb2.ActivationOptions(layers=layers)
+            ),
+        )
+
+    def job(self, *layers: str) -> jobs_pb2.Job:
+        return self.jobs.CreateJob(
+            jobs_pb2.CreateJobRequest(parent=self.parent, spec=self.spec(*layers))
+        )
+
+    def ended(self, name: str) -> list[jobs_pb2.JobEvent]:
+        """All events of a job, once it has ended."""
+        return list(self.jobs.WatchJob(jobs_pb2.WatchJobRequest(name=name), timeout=60))
+
+
+class Running(Calls):
+    """A server with its control, called without a credential."""
 
     def __init__(self, control: Control, settings: Settings) -> None:
         self.control = control
@@ -49,11 +116,7 @@ class Running:
             raise self._failed
         self.address = f"127.0.0.1:{self.port}"
         self.channel = grpc.insecure_channel(self.address)
-        self.blobs = blobs_pb2_grpc.BlobsStub(self.channel)
-        self.models = models_pb2_grpc.ModelsStub(self.channel)
-        self.datasets = datasets_pb2_grpc.DatasetsStub(self.channel)
-        self.jobs = jobs_pb2_grpc.JobsStub(self.channel)
-        self.methods = catalog_pb2_grpc.MethodsStub(self.channel)
+        super().__init__(self.channel)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -74,58 +137,37 @@ class Running:
         asyncio.run_coroutine_threadsafe(self._server.stop(grace), self._loop).result(30)
         self._thread.join(30)
 
-    # what most tests need
+    def bearing(self, token: str, tenant: str = "default") -> Calls:
+        """The same server, called with a bearer token."""
+        return Calls(self.channel, tenant, token)
 
-    def upload(self, content: bytes) -> str:
-        digest = hashlib.sha256(content).hexdigest()
-        begin = blobs_pb2.UploadBlobRequest.Begin(
-            parent=PARENT, sha256=digest, size_bytes=len(content)
-        )
-        chunks = [content[at : at + 2**20] for at in range(0, len(content), 2**20)]
-        answer = self.blobs.UploadBlob(
-            iter(
-                [
-                    blobs_pb2.UploadBlobRequest(begin=begin),
-                    *(blobs_pb2.UploadBlobRequest(chunk=chunk) for chunk in chunks),
-                ]
-            )
-        )
-        assert answer.complete
-        return digest
 
-    def file(self, name: str, content: bytes) -> files_pb2.File:
-        return files_pb2.File(name=name, sha256=self.upload(content))
+def bearing(token: str) -> list[Any]:
+    """What makes the calls of a channel carry a bearer token."""
 
-    def model(self, content: bytes = b"toy model") -> models_pb2.Model:
-        wanted = models_pb2.Model(files=[self.file("toy.onnx", content)])
-        return self.models.CreateModel(models_pb2.CreateModelRequest(parent=PARENT, model=wanted))
+    def with_token(continuation: Any, details: Any, request: Any) -> Any:
+        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {token}")]
+        return continuation(_Details(details, metadata), request)
 
-    def dataset(self, content: bytes = b"inputs") -> datasets_pb2.Dataset:
-        wanted = datasets_pb2.Dataset(
-            model=self.model().name, inputs=self.file("inputs.npy", content)
-        )
-        return self.datasets.CreateDataset(
-            datasets_pb2.CreateDatasetRequest(parent=PARENT, dataset=wanted)
-        )
+    return [_Intercepting(with_token)]
 
-    def spec(self, *layers: str) -> jobs_pb2.JobSpec:
-        dataset = self.dataset()
-        return jobs_pb2.JobSpec(
-            model=dataset.model,
-            dataset=dataset.name,
-            method=methods_pb2.MethodOptions(
-                activation=methods_pb2.ActivationOptions(layers=layers)
-            ),
-        )
 
-    def job(self, *layers: str) -> jobs_pb2.Job:
-        return self.jobs.CreateJob(
-            jobs_pb2.CreateJobRequest(parent=PARENT, spec=self.spec(*layers))
-        )
+class _Details(grpc.ClientCallDetails):  # type: ignore[misc]
+    def __init__(self, details: Any, metadata: Any) -> None:
+        self.method, self.timeout, self.metadata = details.method, details.timeout, metadata
+        self.credentials = details.credentials
+        self.wait_for_ready, self.compression = details.wait_for_ready, details.compression
 
-    def ended(self, name: str) -> list[jobs_pb2.JobEvent]:
-        """All events of a job, once it has ended."""
-        return list(self.jobs.WatchJob(jobs_pb2.WatchJobRequest(name=name), timeout=60))
+
+class _Intercepting(  # type: ignore[misc]
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    def __init__(self, intercept: Any) -> None:
+        self.intercept_unary_unary = self.intercept_unary_stream = intercept
+        self.intercept_stream_unary = self.intercept_stream_stream = intercept
 
 
 @contextmanager
