@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,14 @@ class Settings:
     port: int = 50061
     """Port to listen at; 0 takes a free one."""
     data_dir: str = "mho-data"
-    """Folder of models, data sets, jobs and results; one server at a time."""
+    """Folder of models, data sets, jobs and results; one server at a time, or several that share a
+    ``database``."""
+    database: str = field(default="", repr=False)
+    """Where jobs are recorded: empty for a SQLite file in ``data_dir``, or the URL of a PostgreSQL,
+    which several servers may share; see docs/operations.md."""
+    lease_seconds: float = 30.0
+    """How long a server that shares its database may give no sign of life before others take over
+    its jobs."""
     workers: int = 1
     """Worker processes, each with one job at a time."""
     drain_seconds: float = 20.0

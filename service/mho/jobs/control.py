@@ -27,7 +27,8 @@ from mho.jobs.assembly import Assembly, dataset_content, source_of
 from mho.jobs.blobs import Blobs, check_digest
 from mho.jobs.catalogue import Catalogue, digest_of
 from mho.jobs.collection import Collector, clear_job, collect_leftovers
-from mho.jobs.database import Database, DirectoryLock
+from mho.jobs.database import Database
+from mho.jobs.directory_lock import DirectoryLock
 from mho.jobs.feed import Feed
 from mho.jobs.inspection import Inspectors
 from mho.jobs.job import (
@@ -73,9 +74,9 @@ class Control:
         layout = Layout(Path(settings.data_dir).resolve())
         layout.create()
         settings = dataclasses.replace(settings, data_dir=str(layout.root))
-        self._lock = DirectoryLock(layout)
+        self._lock = DirectoryLock(layout, shared=bool(settings.database))
         try:
-            database = Database(layout)
+            database = Database(layout, settings.database)
             tokens = PageTokens(load_key(layout.root / "page-key"))
         except BaseException:
             self._lock.release()

@@ -53,7 +53,9 @@ class WorkerProcess:
         self.tenant: str | None = None
         """Whose bytes it has seen; it is not given to another tenant."""
         with suppress(PipeClosed):  # a worker that died at once is noticed by ``ready``
-            self.send({"settings": dataclasses.asdict(settings), "entry": entry, "kind": "start"})
+            # Workers read what strangers made: the database's password is none of their business.
+            told = dataclasses.asdict(dataclasses.replace(settings, database=""))
+            self.send({"settings": told, "entry": entry, "kind": "start"})
 
     @property
     def pid(self) -> int:

@@ -1,5 +1,7 @@
 """The tables. Portable types only, so that SQLite and PostgreSQL share them.
 
+A change here needs a revision of its own in ``migrations/versions``; a test compares the two.
+
 Times are seconds since the epoch. ``position`` rises with every row, gives listings their order and
 page tokens their place, and is never used twice.
 """
@@ -7,9 +9,6 @@ page tokens their place, and is never used twice.
 from __future__ import annotations
 
 import sqlalchemy as sa
-
-VERSION = "0001"
-"""Revision of these tables, kept where Alembic looks for it (``alembic_version``)."""
 
 metadata = sa.MetaData()
 
@@ -23,11 +22,18 @@ def _position() -> sa.Column[int]:
     return sa.Column("position", _POSITION, primary_key=True, autoincrement=True)
 
 
-alembic_version = sa.Table(
-    "alembic_version",
+directory = sa.Table("directory", metadata, sa.Column("id", _ID, primary_key=True))
+"""The one data directory of this database; the directory holds the same id in a file."""
+
+servers = sa.Table(
+    "servers",
     metadata,
-    sa.Column("version_num", sa.String(32), primary_key=True),
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),
 )
+"""Those that live. expires: when it counts as dead if it does not renew that, by the database's
+clock."""
 
 blobs = sa.Table(
     "blobs",
@@ -90,7 +96,7 @@ jobs = sa.Table(
     sa.Column("spec_digest", _DIGEST, nullable=False),
     sa.Column("model", _ID, nullable=False),
     sa.Column("request_id", sa.String(128), nullable=True),
-    sa.Column("due", sa.Double, nullable=False),
+    sa.Column("due", sa.Double, nullable=False, server_default=sa.text("0")),
     sa.Column("deadline", sa.Double, nullable=True),
     sa.Column("progress", sa.JSON(none_as_null=True), nullable=True),
     sa.Column("error", sa.JSON(none_as_null=True), nullable=True),
@@ -102,6 +108,7 @@ jobs = sa.Table(
     sa.Column("started", sa.Double, nullable=True),
     sa.Column("finished", sa.Double, nullable=True),
     sa.Column("sequence", sa.BigInteger, nullable=False, default=0),
+    sa.Column("owner", _ID, nullable=True),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_tenant", "tenant", "position"),
     sa.Index("jobs_by_state", "state", "tenant", "due", "position"),
@@ -111,6 +118,7 @@ jobs = sa.Table(
 """deaths: workers lost in a row without a new checkpoint. steps: those of the newest checkpoint.
 due: when the job counts as submitted, its priority considered; a tenant's jobs run in this order.
 deadline: when it must have ended; null once it has.
+owner: the server that runs it.
 """
 
 job_datasets = sa.Table(

@@ -1,0 +1,38 @@
+"""Brings the tables of an older mho up to date, when a server starts on them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from mho.errors import FailedPrecondition
+
+_LOCK = 0x6D686F  # "mho"
+
+
+def upgrade(connection: Connection, where: str) -> None:
+    """Carry out the revisions that are missing, in the transaction of ``connection``.
+
+    Of several servers that start at once on PostgreSQL, one does it and the others wait.
+    FailedPrecondition where the tables are of a newer mho. where: the database, for the message.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    config = Config()
+    config.set_main_option("script_location", "mho.jobs:migrations")
+    config.attributes["connection"] = connection
+    revisions = ScriptDirectory.from_config(config)
+    known = {script.revision for script in revisions.walk_revisions()}
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in known:
+        raise FailedPrecondition(
+            f"{where} has tables of revision {found}, and this mho knows them up to "
+            f"{revisions.get_current_head()}; use the mho that wrote them, or a newer one",
+            subject="database",
+        )
+    if found != revisions.get_current_head():
+        command.upgrade(config, "head")
