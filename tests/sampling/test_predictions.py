@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mho.sampling.predictions import PredictionPool, misfit
+from mho.sampling.predictions import PredictionPool, misfit, steadied
 
 STRATA, PLAYERS = 4, 3
 
@@ -102,3 +102,28 @@ def test_where_errors_explain_all_predictions_do_not_err() -> None:
 
 def test_exact_values_show_the_spread_itself() -> None:
     assert misfit(np.array([1.0, -3.0]), np.zeros(2)) == pytest.approx(5)
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_noisy_variances_are_drawn_towards_their_mean_and_come_nearer_to_the_truth(
+    differ: bool,
+) -> None:
+    generator = np.random.default_rng(3)
+    truth = generator.uniform(0.2, 3.0, 400) if differ else np.full(400, 1.5)
+    draws = np.full(400, 6)
+    seen = truth * generator.chisquare(5, 400) / 5
+    found = steadied(seen, draws)
+    assert found.mean() == pytest.approx(seen.mean())
+    assert np.square(found - truth).mean() < 0.75 * np.square(seen - truth).mean()
+    assert (found > 0).all()
+    assert (np.diff(found[np.argsort(seen)]) >= 0).all()
+
+
+def test_variances_that_are_well_known_stay() -> None:
+    seen = np.array([1.0, 4.0, 9.0])
+    np.testing.assert_allclose(steadied(seen, np.full(3, 1_000_000)), seen, rtol=1e-4)
+
+
+def test_variances_of_nothing_stay_nothing() -> None:
+    assert steadied(np.zeros(0), np.zeros(0, dtype=np.int64)).shape == (0,)
+    assert (steadied(np.zeros(4), np.full(4, 2)) == 0).all()

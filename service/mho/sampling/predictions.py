@@ -84,3 +84,19 @@ def misfit(off: FloatArray, error: FloatArray) -> float:
         each = np.divide(squares, expected, out=np.zeros_like(squares), where=expected > 0)
         low, high = (middle, high) if each.sum() > len(each) else (low, middle)
     return high if low > 0 else 0.0
+
+
+def steadied(variance: FloatArray, draws: IntArray) -> FloatArray:
+    """``(values,)``: estimates of variances, each drawn towards the mean of all.
+
+    From n draws, two at least, the estimate of a variance has a variance of its own, 2 / (n - 1)
+    times its square. What the estimates differ by beyond that, they differ by in truth; in that
+    proportion each keeps its distance from the mean (the linear rule of empirical Bayes).
+    """
+    mean = float(variance.mean()) if len(variance) else 0.0
+    if mean == 0:
+        return variance
+    chance = 2 / (draws - 1)
+    usual = float(chance.mean())
+    true = max(0.0, float(variance.var()) / mean**2 - usual) / (1 + usual)
+    return np.asarray(mean + true / (true + chance * (1 + true)) * (variance - mean))
