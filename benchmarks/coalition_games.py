@@ -21,7 +21,7 @@ from cases import ROOT, SHARED
 
 from mho.config import Settings
 from mho.data.source import Source
-from mho.evaluation import CoalitionEvaluator, Layer, Player
+from mho.evaluation import Layer, Player
 from mho.jobs.attribution import open_run
 from mho.jobs.task import Task
 from mho.runtime.coalitions import MaskedCoalitions
@@ -180,11 +180,6 @@ class Several(Value):
 def present() -> dict[str, Setting]:
     """Those whose model is here, by name."""
     return {setting.name: setting for setting in _ALL if setting.model.exists()}
-
-
-def evaluations_of_a_walk(game: CoalitionEvaluator) -> int:
-    """Of a permutation, whose ends are known."""
-    return len(game.players) - 1
 
 
 def _digest(content: bytes, samples: IntArray | None) -> bytes:

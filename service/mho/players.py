@@ -31,8 +31,3 @@ def group_names(game: CoalitionEvaluator) -> list[JSON]:
     if sum(layer.units for layer in game.layers) == len(game.players):
         return []
     return [player.name for player in game.players]
-
-
-def value_in_words(value: str, score: str) -> str:
-    """The value function as an estimand names it: over scores before softmax, or probabilities."""
-    return f"{value} of probabilities" if score == "probability" else value

@@ -262,14 +262,14 @@ def test_fewer_candidates_than_are_looked_for_are_flipped_to_the_end(top: int) -
 
 def test_players_that_are_surely_in_or_out_are_not_flipped_any_more() -> None:
     made = sparse(36, 3)
-    estimator = Assisted(Asked(top=9, evaluations=20_000, seed=1))
+    estimator = Assisted(Asked(top=6, evaluations=20_000, seed=1))
     flips = [int(state.active.sum()) for state in states(estimator, made)]
     assert flips[0] == 36
     assert all(after <= before for before, after in pairwise(flips))
     assert flips[-1] < 18
-    last = played(Assisted, made, top=9, evaluations=20_000, seed=1)
+    last = played(Assisted, made, top=6, evaluations=20_000, seed=1)
     assert last.draws.min() < last.draws.max()
-    assert set(np.argsort(-last.ranking)[:9]) == set(np.argsort(-semivalue(made))[:9])
+    assert set(np.argsort(-last.ranking)[:6]) == set(np.argsort(-semivalue(made))[:6])
 
 
 def test_it_may_be_asked_before_anything_is_known() -> None:

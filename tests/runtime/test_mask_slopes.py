@@ -14,10 +14,11 @@ from graph.nets import net, normal
 from mho.errors import InvalidOption
 from mho.evaluation import Player
 from mho.graph.model import Model
-from mho.graph.target import scored
+from mho.graph.target import SCORES, scored
 from mho.registry import entries
 from mho.runtime.coalitions import MaskedCoalitions
-from mho.runtime.mask_slopes import obstacle
+from mho.runtime.engine import obstacle
+from mho.runtime.problem import Problem
 from mho.types import FloatArray
 from mho.value import Asked, Samples, Surrogate, Value
 from runtime.bound import SETTINGS, data, problem
@@ -236,7 +237,7 @@ def test_probabilities_of_the_model_itself() -> None:
     made = replace(problem(model, data(X), "r"), model=scored(model, score="probability"))
     value = VALUES["probability"](Asked(classes=(2,), probabilities=True))
     players = [Player(str(i), {"r": (i,)}) for i in range(6)]
-    found = MaskedCoalitions(made, players, MEANS, value, KNOWN, probabilities=True)
+    found = MaskedCoalitions(made, players, MEANS, value, KNOWN)
     z = np.tanh(X @ W) @ normal(3, 6, 4)
     expected = (1 / (1 + np.exp(-z)))[:, 2].mean()
     np.testing.assert_allclose(found.values(np.ones((1, 6), bool)), expected, rtol=1e-5)
@@ -266,10 +267,14 @@ def test_a_single_output(known: bool) -> None:
     marginals_are_exact(found)
 
 
+def in_the_way(made: Problem) -> str:
+    names = [layer.name for layer in made.layers]
+    return obstacle(made.model, SCORES, names, single=made.single)
+
+
 def test_a_model_that_takes_one_input_at_a_time_has_none() -> None:
-    assert obstacle(problem(mlp(), data(X), "r", single=True)) == (
-        "the model takes one input at a time"
-    )
+    found = in_the_way(problem(mlp(), data(X), "r", single=True))
+    assert found.startswith("the model takes one input at a time")
 
 
 def test_what_is_in_the_way_is_said() -> None:
@@ -279,7 +284,7 @@ def test_what_is_in_the_way_is_said() -> None:
         one=np.array([1]),
     )
     made = problem(model, data(normal(1, 2, 3, 3)), "r")
-    assert obstacle(made).startswith("from 'r', ")
+    assert in_the_way(made).startswith("from 'r', ")
     players = [Player(str(i), {"r": (i,)}) for i in range(3)]
     value, known = VALUES["logit"](), Samples(np.zeros(2, np.int64))
     found = MaskedCoalitions(made, players, {"r": np.zeros(3)}, value, known)
@@ -287,4 +292,4 @@ def test_what_is_in_the_way_is_said() -> None:
         InvalidOption, match=r"no slopes in the masks: from 'r', .*Det.*permutation"
     ):
         _ = found.surrogate
-    assert obstacle(problem(mlp(), data(X), "r", "s")) == ""
+    assert in_the_way(problem(mlp(), data(X), "r", "s")) == ""

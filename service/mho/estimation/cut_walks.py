@@ -12,6 +12,7 @@ from mho.errors import InvalidOption
 from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
+from mho.sampling.coalitions import all_and_none
 from mho.sampling.removal_walk import TOLERANCE, Walk, begun, gone_on, idle, most_evaluations
 from mho.sampling.running_mean import RunningMean
 from mho.types import BoolArray, IntArray
@@ -105,8 +106,7 @@ class CutWalkEstimator(Estimator[CutWalkState]):
                     f"that gives a standard error, take {2 - (-_LEAST_WALKS * walk // samples)}",
                     subject="evaluations",
                 )
-        ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
-        v_full, v_empty = (float(v) for v in game.values(ends))
+        v_full, v_empty = (float(v) for v in game.values(all_and_none(players)))
         return CutWalkState(
             budget=budget,
             spent=0,

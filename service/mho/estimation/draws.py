@@ -17,6 +17,7 @@ from mho.errors import InvalidOption
 from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
+from mho.sampling.coalitions import all_and_none
 from mho.sampling.draws import minibatch, stream
 from mho.sampling.running_mean import RunningMean
 from mho.types import Array, BoolArray, FloatArray, IntArray
@@ -112,8 +113,7 @@ class DrawEstimator(Estimator[DrawState]):
                 )
             if rows:
                 draws = (self.asked.evaluations - 2) * samples // cost
-        ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
-        v_full, v_empty = (float(v) for v in game.values(ends))
+        v_full, v_empty = (float(v) for v in game.values(all_and_none(players)))
         return DrawState(
             draws=draws,
             index=0,

@@ -18,7 +18,9 @@ _REFRESH, _LEAST_REFRESH, _MOST_REFRESH = 0.75, 2, 12
 """Draws of predictions for each round are the root of so many times its flips. With a control
 variate that explains seven tenths of the variance, the error of its mean is then what it should be
 for the least cost."""
-_MOST_STRATA, _STRATA = 8, 4
+_MOST_STRATA, _STRATA, _NARROW = 8, 4, 0.25
+"""An interval of t that is no wider than the last is one stratum: marginals change little along it,
+and every round is a replicate of its own."""
 _LEAST_ROUNDS, _ROUNDS, _MANY_ROUNDS = 8, 32, 64
 """Rounds that the budget must allow for all players to be flipped, those of the default, and those
 from which on finer strata are worth the replicates that they cost: standard errors rest on these.
@@ -65,9 +67,11 @@ class Plan:
         return int(np.clip(round(np.sqrt(_REFRESH * flips)), _LEAST_REFRESH, _MOST_REFRESH))
 
 
-def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
-    """What ``asked`` allows for ``game``. InvalidOption, in the ``name`` of the estimator, where
-    that is too little."""
+def planned(
+    game: CoalitionEvaluator, asked: Asked, name: str, interval: tuple[float, float]
+) -> Plan:
+    """What ``asked`` allows for ``game``, with t from ``interval``. InvalidOption, in the ``name``
+    of the estimator, where that is too little."""
     players, samples = len(game.players), game.samples
     batch = asked.minibatch or (_MINIBATCH if game.linear else samples)
     batch, share = (batch, batch / samples) if batch < samples else (0, 1.0)
@@ -77,7 +81,10 @@ def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
             surrogate = game.surrogate
         except InvalidOption as error:  # an operator without a derivative rule
             slopes, obstacle = False, error.message
-    plan = Plan(_STRATA, _SCREENS[0], batch, share, 0.0, players, slopes, surrogate, obstacle)
+    low, high = interval
+    narrow = high - low <= _NARROW
+    strata = 1 if narrow else _STRATA
+    plan = Plan(strata, _SCREENS[0], batch, share, 0.0, players, slopes, surrogate, obstacle)
     each = GRADIENT_COST * share
     least = min(players, _LEAST_CANDIDATES)
     if asked.evaluations:
@@ -94,8 +101,9 @@ def planned(game: CoalitionEvaluator, asked: Asked, name: str) -> Plan:
     plan = replace(plan, budget=float(asked.evaluations))
     rest = plan.budget - before
     if rest >= _LEAST_ROUNDS * plan.cost(players):
-        many = rest >= _MANY_ROUNDS * plan.cost(players)
-        return replace(plan, strata=_MOST_STRATA if many else _STRATA)
+        if not narrow and rest >= _MANY_ROUNDS * plan.cost(players):
+            plan = replace(plan, strata=_MOST_STRATA)
+        return plan
     if not slopes or rest < _LEAST_ROUNDS * plan.cost(least):
         least = least if slopes else players
         needed = int(np.ceil(before + _LEAST_ROUNDS * plan.cost(least)))

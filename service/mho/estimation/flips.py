@@ -30,15 +30,19 @@ from mho.estimation.flip_plan import Plan, planned
 from mho.estimator import GRADIENT_COST, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
-from mho.sampling.coalitions import Draw, Strata, drawn, predicted
+from mho.sampling.coalitions import Draw, Strata, all_and_none, drawn, predicted
 from mho.sampling.control_variate import ControlVariate
-from mho.sampling.predictions import PredictionPool, misfit
+from mho.sampling.predictions import PredictionPool, misfit, steadied
 from mho.sampling.running_mean import RunningMean
 from mho.sampling.top_players import settled, undecided
 from mho.types import JSON, BoolArray, FloatArray, IntArray
 
 _ROUND, _SCREEN, _POOL = 0, 1, 2
 """First counters of the draws of rounds, of the screen and of the pool."""
+_FIRST_LOOK, _MORE = 4, 1.5
+"""Replicates after which it is judged for the first time who is in the top, and by what factor they
+grow until the next: every look costs some of the confidence, and from few replicates nobody is
+found, as Student's intervals are wide."""
 _FIRST_COEFFICIENT = 0.5
 """Of the control variate before anything is known; 0 where predictions are of another value, whose
 scale may be another, too."""
@@ -101,10 +105,9 @@ class FlipEstimator(Estimator[FlipState]):
         return FlipState
 
     def init(self, game: CoalitionEvaluator) -> FlipState:
-        plan = planned(game, self.asked, self.name)
+        plan = planned(game, self.asked, self.name, self.interval)
         players = len(game.players)
-        ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
-        v_full, v_empty = (float(v) for v in game.values(ends))
+        v_full, v_empty = (float(v) for v in game.values(all_and_none(players)))
         layer = _layers(game)
         none, by_stratum = np.zeros(players), np.zeros((plan.strata, players))
         empty = PredictionPool.empty(plan.strata, players)
@@ -269,7 +272,9 @@ class FlipEstimator(Estimator[FlipState]):
             used=np.zeros_like(state.used),
         )
         values, error, exact = _values(state)
-        if 0 < self.asked.top < exact.sum():
+        replicates = state.index // strata
+        due = replicates >= _FIRST_LOOK * _MORE**state.looks
+        if due and 0 < self.asked.top < exact.sum():
             known = values[exact], error[exact], state.totals.count[exact]
             rule = self.asked.top, self.asked.confidence, state.looks + 1
             inside, open_ = state.sure.copy(), np.zeros(len(values), dtype=bool)
@@ -348,8 +353,9 @@ def _best(state: FlipState, values: FloatArray, error: FloatArray, exact: BoolAr
     prediction = _scale(values, prediction, exact) * prediction
     off = values - prediction
     known = exact & np.isfinite(error)
-    spread = misfit(off[known], error[known])
-    noise = np.where(known, np.square(error), np.inf)
+    noise = np.full(len(error), np.inf)
+    noise[known] = steadied(np.square(error[known]), state.totals.count[known])
+    spread = misfit(off[known], np.sqrt(noise[known]))
     share = spread / (spread + noise) if spread > 0 else np.where(noise == 0, 1.0, 0.0)
     return np.where(exact, prediction + share * off, values)
 

@@ -11,7 +11,7 @@ from mho.errors import InvalidOption
 from mho.estimator import GRADIENT_COST, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
-from mho.sampling.coalitions import Strata, drawn, predicted
+from mho.sampling.coalitions import Strata, all_and_none, drawn, predicted
 from mho.sampling.predictions import PredictionPool
 
 _STRATA = 8
@@ -75,8 +75,7 @@ class Gradient(Estimator[GradientState]):
                     f"standard error, {2 * _STRATA} draws of slopes, counts for {least}",
                     subject="evaluations",
                 )
-        ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
-        v_full, v_empty = (float(v) for v in game.values(ends))
+        v_full, v_empty = (float(v) for v in game.values(all_and_none(players)))
         pool = PredictionPool.empty(_STRATA, players)
         return GradientState(pool, draws, batch, share, v_full, v_empty, surrogate)
 

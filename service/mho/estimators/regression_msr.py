@@ -13,6 +13,7 @@ from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
 from mho.sampling.boosted_trees import BoostedTrees, fitted
+from mho.sampling.coalitions import all_and_none
 from mho.sampling.draws import minibatch, stream
 from mho.types import BoolArray, FloatArray, IntArray
 
@@ -151,8 +152,7 @@ class RegressionMSR(Estimator[RegressionState]):
         batch = self.asked.minibatch if 0 < self.asked.minibatch < samples else 0
         share = batch / samples if batch else 1.0
         pairs = self._planned(players, share)
-        ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
-        v_full, v_empty = (float(v) for v in game.values(ends))
+        v_full, v_empty = (float(v) for v in game.values(all_and_none(players)))
         return RegressionState(
             pairs=pairs,
             drawn=0,
@@ -292,7 +292,7 @@ class RegressionMSR(Estimator[RegressionState]):
 def _added(model: BoostedTrees, coalitions: BoolArray) -> FloatArray:
     """``(coalitions, players)``: what the model adds to guesses, nothing on average."""
     players = coalitions.shape[1]
-    full, empty = model.values(np.stack([np.ones(players, bool), np.zeros(players, bool)]))
+    full, empty = model.values(all_and_none(players))
     reused = _reused(coalitions, model.values(coalitions))
     return np.asarray(model.shapley - (full - empty) / players - reused)
 

@@ -11,9 +11,11 @@ import numpy as np
 from mho.errors import InvalidOption
 from mho.evaluation import CoalitionEvaluator
 from mho.method import GAME_OPTIONS, GameMethod, Progress, option
-from mho.players import GIVEN, by_layer, group_names, value_in_words
+from mho.players import GIVEN, by_layer, group_names
 from mho.results import Result
+from mho.sampling.draws import stream
 from mho.types import BoolArray, FloatArray, IntArray
+from mho.value import chosen
 
 _DEFAULT_POINTS = 33
 
@@ -115,9 +117,9 @@ class Ablation(GameMethod[AblationState]):
         given = GIVEN in evaluator.rankings
         return Result(
             estimand=(
-                f"V = {value_in_words(self.value, self.score)} along a given ranking"
+                f"V = {chosen(self).words} along a given ranking"
                 if given
-                else f"V(all) - V(all but the unit), V = {value_in_words(self.value, self.score)}"
+                else f"V(all) - V(all but the unit), V = {chosen(self).words}"
             ),
             scores=by_layer(evaluator, state.ranking),
             curves={
@@ -176,8 +178,7 @@ class Ablation(GameMethod[AblationState]):
         elif order == 1:
             places = np.argsort(state.ranking, kind="stable")
         elif order < 2 + self.draws:
-            seeds = np.random.SeedSequence([self.seed, order - 2])
-            places = np.random.Generator(np.random.Philox(seeds)).permutation(players)
+            places = stream(self.seed, order - 2).permutation(players)
         else:
             scores = state.others[self._others[order - 2 - self.draws]]
             places = np.argsort(-scores, kind="stable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass, make_dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -64,7 +64,7 @@ class Shapley(GameMethod[Any]):
     )
 
     def state_class(self) -> type[Any]:
-        return _state_class(cast(Hashable, self._estimator().state_class()))
+        return _state_class(cast(Hashable, self._estimator.state_class()))
 
     def init(self, evaluator: CoalitionEvaluator) -> Any:
         players = len(evaluator.players)
@@ -73,12 +73,12 @@ class Shapley(GameMethod[Any]):
                 f"top is {self.top}, but only {players} players play; ask for fewer", subject="top"
             )
         began = time.monotonic()
-        inner = self._estimator().init(evaluator)
+        inner = self._estimator.init(evaluator)
         return self.state_class()(inner, Looked(), time.monotonic() - began)
 
     def step(self, state: Any, evaluator: CoalitionEvaluator) -> Any:
         began = time.monotonic()
-        estimator = self._estimator()
+        estimator = self._estimator
         inner = estimator.step(state.inner, evaluator)
         seconds = state.seconds + time.monotonic() - began
         rule = replace(self._stopping, top=0) if estimator.settles else self._stopping
@@ -86,16 +86,16 @@ class Shapley(GameMethod[Any]):
         return self.state_class()(inner, now, seconds)
 
     def done(self, state: Any) -> bool:
-        return bool(state.looked.end) or self._estimator().done(state.inner)
+        return bool(state.looked.end) or self._estimator.done(state.inner)
 
     def progress(self, state: Any) -> Progress:
-        reached = self._estimator().progress(state.inner)
+        reached = self._estimator.progress(state.inner)
         if self.seconds and state.seconds / self.seconds > reached.fraction:
             return Progress(state.seconds, self.seconds, "seconds", reached.message)
         return reached
 
     def result(self, state: Any, evaluator: CoalitionEvaluator) -> Result:
-        estimator = self._estimator()
+        estimator = self._estimator
         estimate = estimator.estimate(state.inner)
         certain = not estimate.std_error.any()
         drawn = estimate.draws[np.isfinite(estimate.std_error) & (estimate.draws > 1)]
@@ -143,6 +143,7 @@ class Shapley(GameMethod[Any]):
         """What ended an estimation that was not stopped."""
         return "top settled" if 0 < self.top <= estimate.settled.sum() else "budget"
 
+    @cached_property
     def _estimator(self) -> Estimator[Any]:
         kind = find("mho.estimators", Estimator, self.estimator, subject="estimator")
         return kind(

@@ -8,7 +8,9 @@ import numpy as np
 
 from mho.errors import InvalidData, InvalidOption
 from mho.evaluation import Layer, Player
-from mho.runtime.mask_slopes import MaskSlopes, obstacle
+from mho.graph.target import SCORES
+from mho.runtime.engine import obstacle
+from mho.runtime.mask_slopes import MaskSlopes
 from mho.runtime.problem import Problem
 from mho.runtime.resampled import masked_model
 from mho.runtime.substitutes import Substitutes
@@ -21,7 +23,6 @@ class MaskedCoalitions:
 
     players: must not share units. substitutes: what removed units become. known: what there is to
     know of the inputs.
-    probabilities: the scores are those after softmax.
     """
 
     def __init__(
@@ -32,15 +33,12 @@ class MaskedCoalitions:
         value: Value,
         known: Samples,
         rankings: Mapping[str, FloatArray] | None = None,
-        *,
-        probabilities: bool = False,
     ) -> None:
         self.rankings = rankings or {}
         self.problem = problem
         self._players = tuple(players)
         self._value = value
         self.substitutes = substitutes
-        self._probabilities = probabilities
         weights = value.weights(known)
         # Inputs that V does not depend on are never run.
         self._index = np.flatnonzero(weights).astype(np.int64)
@@ -99,7 +97,9 @@ class MaskedCoalitions:
     @property
     def surrogate(self) -> str:
         """As the protocol says. InvalidOption where an operator has no derivative rule."""
-        why = obstacle(self.problem)
+        problem = self.problem
+        names = [layer.name for layer in problem.layers]
+        why = obstacle(problem.model, SCORES, names, single=problem.single)
         if why:
             raise InvalidOption(
                 f"the value has no slopes in the masks: {why}; estimators that need none, such as "
@@ -132,9 +132,7 @@ class MaskedCoalitions:
 
     def _slopes_of(self) -> MaskSlopes:
         if self._slopes is None:
-            self._slopes = MaskSlopes(
-                self.problem, self.substitutes, self._value, probabilities=self._probabilities
-            )
+            self._slopes = MaskSlopes(self.problem, self.substitutes, self._value)
         return self._slopes
 
     def _check_slopes(self, slope: FloatArray, chosen: IntArray) -> None:

@@ -23,7 +23,7 @@ from mho.graph.cut import pruned
 from mho.graph.edit import Removal, edited
 from mho.graph.editable import editable, half_precision, opset_of
 from mho.graph.load import Limits, load
-from mho.graph.mask import broadcast_shape, mask_input, masked, substitute_input
+from mho.graph.mask import mask_input, masked
 from mho.graph.model import Model
 from mho.graph.model_files import MODEL, ModelFiles
 from mho.graph.target import SCORES, scored
@@ -31,6 +31,7 @@ from mho.method import GameMethod
 from mho.runtime.batches import Batches, rows_for
 from mho.runtime.coalitions import MaskedCoalitions
 from mho.runtime.judging import score_of
+from mho.runtime.masked_part import fed_substitutes
 from mho.runtime.prepare import prepare, probe_rows
 from mho.runtime.substitutes import Donors, Substitutes
 from mho.types import Array, BoolArray, Feeds, Float32Array, FloatArray, IntArray
@@ -215,16 +216,12 @@ class EditedGame:
         if key not in self._pairs:
             problem, data = self._problem, self._problem.data
             layers = tuple(layer for layer in self.layers if layer.name in units)
-            masks, substitutes = {}, {}
+            masks = {}
             for layer in layers:
                 mask = np.ones((1, layer.units), dtype=np.float32)
                 mask[:, list(units[layer.name])] = 0
                 masks[mask_input(layer.name)] = mask
-                constants = np.asarray(self._substitutes[layer.name], dtype=np.float32)
-                flat = constants.ndim == 1
-                substitutes[substitute_input(layer.name)] = (
-                    constants.reshape(broadcast_shape(layer)) if flat else constants[None]
-                )
+            substitutes = fed_substitutes(layers, self._substitutes)
             files = self._edit(units, by_node).files
             with tempfile.TemporaryDirectory(prefix="mho-edited-") as folder:
                 path = Path(folder) / MODEL

@@ -34,7 +34,7 @@ def choose(
     """
     if asked == FINITE_DIFFERENCE:
         return Engine(FINITE_DIFFERENCE, "asked for")
-    reason = _obstacle(model, target, tensors, single=single)
+    reason = obstacle(model, target, tensors, single=single)
     if asked == GRADIENT:
         if reason:
             raise InvalidOption(
@@ -57,7 +57,7 @@ def gradient_alone(
     if method.engine == FINITE_DIFFERENCE:
         why = "finite differences do not give it"
     else:
-        why = _obstacle(model, target, [layer.name for layer in layers], single=False)
+        why = obstacle(model, target, [layer.name for layer in layers], single=False)
     if why:
         raise InvalidOption(
             f"{method.name} is made of gradients at the input: {why}; take conductance, which "
@@ -68,9 +68,13 @@ def gradient_alone(
     return Engine(GRADIENT, "asked for" if asked else f"{method.name} is made of gradients")
 
 
-def _obstacle(model: Model, target: str, tensors: Iterable[str], *, single: bool) -> str:
+def obstacle(model: Model, target: str, tensors: Iterable[str], *, single: bool) -> str:
+    """What keeps the gradient of ``target`` from one of ``tensors``; empty where nothing does.
+
+    single: the model takes one input at a time.
+    """
     if single:
-        return "the model takes one input at a time, and the points of a path need a batch"
+        return "the model takes one input at a time, and derivatives are had in batches"
     blocked = obstacles(model.graph, tensor_named(model.graph, target))
     for name in tensors:
         found = blocked.get(tensor_named(model.graph, name))

@@ -76,7 +76,6 @@ def game(
         value,
         known,
         orders | further,
-        probabilities=method.score == "probability",
     )
     return Game(evaluator, facts, (*notes, *about, *_attack_notes(method, value), *how))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from mho.graph.backward import obstacles
-from mho.graph.emit import tensor_named
 from mho.graph.mask import mask_input
 from mho.graph.target import SCORES
 from mho.graph.worth import ARGUMENT, TRUTH, WANTED, mask_slopes, slope_output, valued
@@ -17,25 +15,10 @@ from mho.types import Array, FloatArray, IntArray
 from mho.value import Samples, Surrogate, Value
 
 
-def obstacle(problem: Problem) -> str:
-    """What keeps the slope of the scores from a layer of ``problem``; empty where nothing does."""
-    if problem.single:
-        return "the model takes one input at a time"
-    blocked = obstacles(problem.model.graph, tensor_named(problem.model.graph, SCORES))
-    for layer in problem.layers:
-        found = blocked.get(tensor_named(problem.model.graph, layer.name))
-        if found is not None:
-            return f"from '{layer.name}', {found.message()}"
-    return ""
-
-
 class MaskSlopes:
     """Runs the graph that gives the argument of each row's worth, and its slopes in the masks."""
 
-    def __init__(
-        self, problem: Problem, substitutes: Substitutes, value: Value, *,
-        probabilities: bool,
-    ) -> None:  # fmt: skip
+    def __init__(self, problem: Problem, substitutes: Substitutes, value: Value) -> None:
         self._value = value
         self._inputs = problem.data.inputs
         self._layers = problem.layers
@@ -43,7 +26,7 @@ class MaskSlopes:
         model = valued(
             problem.model,
             value.surrogate,
-            probabilities=probabilities,
+            probabilities=value.asked.probabilities,
             single=self._classes == 1,
         )
         self._instead = substitute_rows(problem, substitutes)

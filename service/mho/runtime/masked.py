@@ -11,13 +11,11 @@ from mho.graph.cut import pruned
 from mho.graph.mask import mask_input
 from mho.graph.stages import expected_seconds, stages
 from mho.graph.target import SCORES
-from mho.runtime.masked_part import MaskedPart, Masks, shaped
+from mho.runtime.masked_part import MaskedPart, Masks
 from mho.runtime.problem import Problem
 from mho.runtime.provider import CPU
 from mho.runtime.staged import StagedModel
 from mho.types import Array, Float32Array, IntArray
-
-__all__ = ["MaskedModel", "Masks", "shaped"]
 
 _SECONDS = 1.5
 """What a call should take about, for jobs are cancelled and written down between calls."""

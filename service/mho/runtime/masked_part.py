@@ -37,6 +37,15 @@ def shaped(layer: Layer, values: Array) -> Float32Array:
     return array.reshape(broadcast_shape(layer)) if array.ndim == 1 else array[None]
 
 
+def fed_substitutes(
+    layers: Sequence[Layer], substitutes: Mapping[str, Array]
+) -> dict[str, Float32Array]:
+    """Graph input of a masked model -> what removed units of ``layers`` become."""
+    return {
+        substitute_input(layer.name): shaped(layer, substitutes[layer.name]) for layer in layers
+    }
+
+
 class MaskedPart:
     """Runs ``model`` with masks at ``layers``.
 
@@ -56,9 +65,7 @@ class MaskedPart:
         self._problem = problem
         self._model = model
         self._layers = tuple(layers)
-        self._substitutes = {
-            substitute_input(layer.name): shaped(layer, substitutes[layer.name]) for layer in layers
-        }
+        self._substitutes = fed_substitutes(layers, substitutes)
         per_unit = [layer for layer in layers if np.ndim(substitutes[layer.name]) == 1]
         on_cpu = problem.sessions.provider.name == CPU
         self._candidates = blockable(model, per_unit) if on_cpu else []

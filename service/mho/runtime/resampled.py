@@ -11,7 +11,8 @@ from mho.graph.model import Model
 from mho.graph.reduce import activation_output, activations
 from mho.graph.rowwise import rowwise
 from mho.graph.target import SCORES
-from mho.runtime.masked import MaskedModel, Masks, shaped
+from mho.runtime.masked import MaskedModel
+from mho.runtime.masked_part import Masks, fed_substitutes
 from mho.runtime.problem import Problem
 from mho.runtime.substitutes import Donors, Substitutes
 from mho.types import Array, Float32Array, IntArray
@@ -78,10 +79,7 @@ class FixedRows:
     """The same substitutes for all rows; as ``DonorRows``."""
 
     def __init__(self, problem: Problem, values: Mapping[str, Array]) -> None:
-        self._fed = {
-            substitute_input(layer.name): shaped(layer, values[layer.name])
-            for layer in problem.layers
-        }
+        self._fed = fed_substitutes(problem.layers, values)
 
     def fitted(self, model: Model) -> Model:
         return model

@@ -52,6 +52,11 @@ class Draw:
         return np.asarray((1 - _SHRINK) * self.kept + _SHRINK * self.rate)
 
 
+def all_and_none(players: int) -> BoolArray:
+    """``(2, players)``: the coalition of all players, and that of none."""
+    return np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
+
+
 def drawn(
     strata: Strata,
     index: int,

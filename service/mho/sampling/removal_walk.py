@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mho.evaluation import CoalitionEvaluator
+from mho.sampling.coalitions import all_and_none
 from mho.sampling.departures import ranks
 from mho.sampling.draws import minibatch, stream
 from mho.types import BoolArray, FloatArray, IntArray
@@ -83,8 +84,8 @@ def begun(
     inputs = minibatch(stream(seed, index, _INPUTS), game.samples, batch)
     evaluations = 0
     if inputs is not None:
-        ends = np.stack([np.ones(players, dtype=bool), np.zeros(players, dtype=bool)])
-        v_full, v_empty = (float(v) for v in game.values(ends, np.tile(inputs, (2, 1))))
+        both = game.values(all_and_none(players), np.tile(inputs, (2, 1)))
+        v_full, v_empty = (float(v) for v in both)
         evaluations = 2
     return Walk(
         order=stream(seed, index, _ORDER).permutation(players).astype(np.int64),

@@ -9,11 +9,9 @@ proven for few draws of heavy tails.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from mho.sampling.intervals import student_factor
+from mho.sampling.intervals import error_at, student_quantile
 from mho.types import BoolArray, FloatArray, IntArray
 
 
@@ -62,8 +60,8 @@ def _others(upper: FloatArray, top: int) -> FloatArray:
 def _intervals(
     values: FloatArray, std_error: FloatArray, draws: IntArray, confidence: float, look: int
 ) -> tuple[FloatArray, FloatArray]:
-    error = (1 - confidence) * 6 / (math.pi * look) ** 2 / len(values)
-    each = {int(n): student_factor(int(n), 1 - error) for n in np.unique(draws)}
+    error = error_at(look, confidence) / len(values)
+    each = {int(n): student_quantile(int(n) - 1, error) for n in np.unique(draws)}
     factor = np.array([each[int(n)] for n in draws])
     with np.errstate(invalid="ignore"):
         width = np.where(std_error == 0, 0.0, factor * std_error)
