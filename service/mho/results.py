@@ -53,6 +53,8 @@ class Result:
         per input, ``(inputs, *shape[1:])`` at neuron granularity, ``(inputs, units, *input shape)``
         for chosen units resolved to the input; or ``groups`` -> ``(groups,)`` where the players are
         groups.
+    ranking: layer name -> the best guess by which to rank its units, same shape as the scores,
+        where that is another: scores that are right on average may be noisier.
     maps: layer name -> ``(inputs, *positions)``, scores laid over positions, or ``(inputs, units,
         *positions)`` for several units; where the method has such.
     std_error: layer name -> standard error of the scores, same shape, where the method has one.
@@ -69,6 +71,7 @@ class Result:
     estimand: str
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     maps: Mapping[str, FloatArray] = field(default_factory=dict)
+    ranking: Mapping[str, FloatArray] = field(default_factory=dict)
     std_error: Mapping[str, FloatArray] = field(default_factory=dict)
     interval_factor: float = 1.96
     curves: Mapping[str, FloatArray] = field(default_factory=dict)

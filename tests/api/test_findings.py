@@ -63,6 +63,9 @@ def test_scores_are_streamed_array_by_array(server: Running, done: str) -> None:
     laid = by_key["maps/fc"]
     assert (laid.role, laid.subject) == (results_pb2.ARRAY_ROLE_MAP, "fc")
     np.testing.assert_array_equal(laid.array, toy_entry.MAPS["fc"])
+    guess = by_key["ranking/block/relu"]
+    assert (guess.role, guess.subject) == (results_pb2.ARRAY_ROLE_RANKING, "block/relu")
+    np.testing.assert_array_equal(guess.array, toy_entry.RANKING["block/relu"])
     curve = by_key["curves/top"]
     assert (curve.role, curve.subject, curve.array.shape) == (
         results_pb2.ARRAY_ROLE_CURVE,

@@ -36,6 +36,7 @@ SCORES = {
     "fc": np.array([[1.0, 0.0], [3.0, -1.0]]),
 }
 STD_ERROR = {"block/relu": np.array([0.1, 0.2, 0.3])}
+RANKING = {"block/relu": np.array([0.4, -1.0, 2.0])}
 MAPS = {"fc": np.arange(8.0).reshape(2, 2, 2)}
 MODEL, WEIGHTS = b"toy made" * 300_000, b"weights"
 CURVES = {"removed": np.arange(4.0), "top": np.ones((2, 4))}
@@ -110,6 +111,7 @@ class Run:
         arrays = {
             **SCORES,
             "block/relu/std_error": STD_ERROR["block/relu"],
+            "ranking/block/relu": RANKING["block/relu"],
             "maps/fc": MAPS["fc"],
             "curves/removed": CURVES["removed"],
             "curves/top": CURVES["top"],

@@ -94,6 +94,16 @@ def test_scores_come_from_a_file_or_its_folder(tmp_path: Path) -> None:
         assert found["fire9/concat"].dtype == np.float64
 
 
+def test_the_best_guess_by_which_to_rank_is_preferred_to_the_scores(tmp_path: Path) -> None:
+    path = tmp_path / "scores.npz"
+    arrays = {"conv": np.ones(2), "ranking/conv": np.array([1.0, 2.0]), "fc": np.zeros(3)}
+    np.savez(path, **arrays, **{"maps/fc": np.ones((1, 4, 4))})
+    found = attachments.scores(path)
+    assert set(found) == {"conv", "fc"}
+    np.testing.assert_array_equal(found["conv"], [1, 2])
+    np.testing.assert_array_equal(found["fc"], np.zeros(3))
+
+
 def test_files_without_scores_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match=r"scores.npz of 'scores' cannot be read"):
         attachments.scores(tmp_path)

@@ -16,7 +16,8 @@ from mho.errors import InvalidData
 _SUFFIX = ".npy"
 _STD_ERROR = "/std_error"
 _CURVES = "curves/"
-_MAPS = "maps/"
+_BESIDE = {"maps/": "MAP", "ranking/": "RANKING"}
+"""What stands beside the scores of a layer, by the beginning of its key."""
 
 _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, Any]]] = {
     (1, 0): npy.read_array_header_1_0,
@@ -27,7 +28,7 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 class StoredArray:
     """One array: what is known of it, and its elements as row-major little-endian bytes.
 
-    role: SCORES, MAP, STD_ERROR or CURVE. subject: the layer's or the curve's name.
+    role: SCORES, RANKING, MAP, STD_ERROR or CURVE. subject: the layer's or the curve's name.
     """
 
     def __init__(self, key: str, role: str, subject: str, stream: IO[bytes]) -> None:
@@ -79,10 +80,11 @@ class StoredArrays:
         role, subject = "SCORES", key
         if key.startswith(_CURVES):
             role, subject = "CURVE", key.removeprefix(_CURVES)
-        elif key.startswith(_MAPS) and key.removeprefix(_MAPS) in self.keys:
-            role, subject = "MAP", key.removeprefix(_MAPS)
         elif key.endswith(_STD_ERROR) and key.removesuffix(_STD_ERROR) in self.keys:
             role, subject = "STD_ERROR", key.removesuffix(_STD_ERROR)
+        for start, beside in _BESIDE.items():
+            if key.startswith(start) and key.removeprefix(start) in self.keys:
+                role, subject = beside, key.removeprefix(start)
         return StoredArray(key, role, subject, self._archive.open(key + _SUFFIX))
 
     def close(self) -> None:

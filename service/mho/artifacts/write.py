@@ -144,9 +144,11 @@ def _not_writable(folder: Path, error: OSError) -> InvalidOption:
 
 
 def arrays(result: Result) -> dict[str, Array]:
-    """What ``scores.npz`` holds: scores by layer, ``maps/<layer>``, ``<layer>/std_error``,
-    ``curves/<name>``."""
+    """What ``scores.npz`` holds: scores by layer, ``ranking/<layer>``, ``maps/<layer>``,
+    ``<layer>/std_error``, ``curves/<name>``."""
     found: dict[str, Array] = dict(result.scores)
+    for name, values in result.ranking.items():
+        found.setdefault(f"ranking/{name}", values)
     for name, values in result.maps.items():
         found.setdefault(f"maps/{name}", values)
     for name, error in result.std_error.items():

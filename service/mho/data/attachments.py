@@ -22,6 +22,7 @@ MAX_BYTES = 4 * 1024**3
 _MAX_GROUPS_BYTES = 64 * 1024**2
 _STD_ERROR = "/std_error"
 _CURVES = "curves/"
+_MAPS, _RANKING = "maps/", "ranking/"
 _SCORES_FILE = "scores.npz"
 
 
@@ -129,9 +130,10 @@ def groups(path: Path) -> dict[str, dict[str, list[int]]]:
 
 
 def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
-    """Layer name -> scores from a ``scores.npz``, or from the result folder that holds one.
+    """Layer name -> scores from a ``scores.npz``, or from the result folder that holds one; the best
+    guess by which to rank, where the result has one beside the scores.
 
-    Standard errors and curves are left out. InvalidData where there is no score in it.
+    Standard errors, maps and curves are left out. InvalidData where there is no score in it.
     """
     file = path / _SCORES_FILE if path.is_dir() else path
     # Of players that are known by slopes alone the error is infinite.
@@ -144,9 +146,9 @@ def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
         )
     layers: dict[str, FloatArray] = {}
     for name, values in found.items():
-        error_of = name.removesuffix(_STD_ERROR)
-        if name.startswith(_CURVES) or (error_of != name and error_of in found):
+        if name.startswith(_CURVES) or _layer_of(name) in found:
             continue
+        values = found.get(_RANKING + name, values)
         if values.ndim == 0 or values.dtype.kind == "b":
             raise InvalidData(
                 f"the scores of '{name}' in {file} are {values.dtype} {values.shape}; an array of "
@@ -157,6 +159,14 @@ def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
     if not layers:
         raise InvalidData(f"{file} holds no scores of layers; give another run's", subject="scores")
     return layers
+
+
+def _layer_of(key: str) -> str:
+    """The layer beside whose scores ``key`` would stand; empty where it is the scores' own."""
+    for start in (_RANKING, _MAPS):
+        if key.startswith(start):
+            return key.removeprefix(start)
+    return key.removesuffix(_STD_ERROR) if key.endswith(_STD_ERROR) else ""
 
 
 def _start(path: Path, subject: str) -> bytes:

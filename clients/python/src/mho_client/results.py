@@ -38,8 +38,9 @@ class Result:
     """What a job found.
 
     scores: layer -> ``(units,)``, ``(inputs, units)``, ``(inputs, *layer shape)`` at neuron
-    granularity, or ``(inputs, units, *input shape)`` for units resolved to the input. maps: layer
-    -> scores over positions, ``(inputs, *positions)`` or ``(inputs, units, *positions)``.
+    granularity, or ``(inputs, units, *input shape)`` for units resolved to the input. ranking:
+    layer -> the best guess by which to rank its units, where that is another than the scores. maps:
+    layer -> scores over positions, ``(inputs, *positions)`` or ``(inputs, units, *positions)``.
     std_error: layer -> the scores' shape. curves: name -> ``(points,)`` or ``(draws, points)``.
     top: layer -> its units of largest magnitude, largest first. summary: all of ``result.json``.
     """
@@ -47,6 +48,7 @@ class Result:
     method: str
     estimand: str
     scores: Mapping[str, Array]
+    ranking: Mapping[str, Array]
     maps: Mapping[str, Array]
     std_error: Mapping[str, Array]
     curves: Mapping[str, Array]
@@ -71,6 +73,7 @@ def result_of(message: results_pb2.Result, summary: str, arrays: Iterable[Fetche
         method=message.method,
         estimand=message.estimand,
         scores=by_role.get(results_pb2.ARRAY_ROLE_SCORES, {}),
+        ranking=by_role.get(results_pb2.ARRAY_ROLE_RANKING, {}),
         maps=by_role.get(results_pb2.ARRAY_ROLE_MAP, {}),
         std_error=by_role.get(results_pb2.ARRAY_ROLE_STD_ERROR, {}),
         curves=by_role.get(results_pb2.ARRAY_ROLE_CURVE, {}),

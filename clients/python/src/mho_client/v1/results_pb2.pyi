@@ -14,11 +14,13 @@ class ArrayRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ARRAY_ROLE_STD_ERROR: _ClassVar[ArrayRole]
     ARRAY_ROLE_CURVE: _ClassVar[ArrayRole]
     ARRAY_ROLE_MAP: _ClassVar[ArrayRole]
+    ARRAY_ROLE_RANKING: _ClassVar[ArrayRole]
 ARRAY_ROLE_UNSPECIFIED: ArrayRole
 ARRAY_ROLE_SCORES: ArrayRole
 ARRAY_ROLE_STD_ERROR: ArrayRole
 ARRAY_ROLE_CURVE: ArrayRole
 ARRAY_ROLE_MAP: ArrayRole
+ARRAY_ROLE_RANKING: ArrayRole
 
 class Result(_message.Message):
     __slots__ = ("job", "method", "estimand", "engine", "engine_reason", "layers", "keys", "completeness_gap", "evaluations", "seconds", "notes", "summary_json")
