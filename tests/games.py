@@ -39,7 +39,7 @@ class TableGame:
 
     @property
     def players(self) -> Sequence[Player]:
-        return [Player(f"layer #{i}", {"layer": (i,)}) for i in range(self.count)]
+        return [Player(f"layer:{i}", {"layer": (i,)}) for i in range(self.count)]
 
     @property
     def layers(self) -> Sequence[Layer]:

@@ -50,7 +50,7 @@ class SumOfGames:
     @property
     def players(self) -> Sequence[Player]:
         return [
-            Player(f"{layer.name} #{i}", {layer.name: (i,)})
+            Player(f"{layer.name}:{i}", {layer.name: (i,)})
             for layer in self.layers
             for i in range(layer.units)
         ]

@@ -156,8 +156,8 @@ def test_whether_v_is_normalised_changes_the_baseline_alone() -> None:
 
 def test_players_go_by_their_names() -> None:
     game = CoalitionGame(random_game(3, 0))
-    assert game.names == ("layer #0", "layer #1", "layer #2")
-    assert game(("layer #2", "layer #0"))[0] == game(np.array([True, False, True]))[0]
+    assert game.names == ("layer:0", "layer:1", "layer:2")
+    assert game(("layer:2", "layer:0"))[0] == game(np.array([True, False, True]))[0]
 
 
 def test_coalitions_are_asked_for_once_and_in_batches() -> None:
@@ -233,7 +233,7 @@ def test_a_game_of_a_model_file_is_that_of_its_arrays(tmp_path: Path) -> None:
     ]
     kept = np.random.default_rng(0).random((5, 16)) < 0.5
     found = [game(kept) for game in games]
-    assert games[0].names == tuple(f"conv1/relu #{unit}" for unit in range(16))
+    assert games[0].names == tuple(f"conv1/relu:{unit}" for unit in range(16))
     assert np.ptp(found[0]) > 0.01
     for game, worth in zip(games, found, strict=True):
         np.testing.assert_allclose(worth, found[0], atol=1e-6)
@@ -314,6 +314,6 @@ def test_the_page_of_the_docs_is_right(
         exec(compile(source, "docs/shapiq.md", "exec"), known)
         printed.append(capsys.readouterr().out.splitlines())
     assert [len(lines) for lines in printed] == [10, 10, 6]
-    assert printed[0][0].startswith("conv1/relu #")
+    assert printed[0][0].startswith("conv1/relu:")
     assert printed[1][0].count("#") == 2
     assert printed[2][0].startswith("conv1/relu")

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         given.out / "shapley",
     )
     worst = names(values, "lowest", given.count)
-    edit = opened("edit", scored, value="accuracy", remove=[n.replace(" #", ":") for n in worst])
+    edit = opened("edit", scored, value="accuracy", remove=worst)
     finished(edit, "removed for good", given.out / "edit")
     edited = given.out / "edit" / "model.onnx"
     CONSOLE.print(f"\nremoved: {', '.join(worst)}\non {given.judged} other pictures\n")

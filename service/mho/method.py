@@ -218,7 +218,8 @@ class GameMethod(Method[StateT, CoalitionEvaluator]):
     )
     estimator: str = option(
         "assisted",
-        "how the values are estimated",
+        "how the values are estimated, and which: semivalue tells best what removing a few units "
+        "from the whole model does",
         registry="mho.estimators",
         contract="mho.estimator:Estimator",
     )

@@ -457,7 +457,7 @@ def test_the_example_of_the_readme_runs(
     np.save("inputs.npy", np.ones((2, 3), np.float32))
     np.save("labels.npy", np.array([0, 1]))
     exec(example.replace("localhost:50061", server.address), {})
-    assert "block/relu #1: -2.0000 ± 0.2000" in capsys.readouterr().out
+    assert "block/relu:1: -2.0000 ± 0.2000" in capsys.readouterr().out
     assert (tmp_path / "result" / "scores.npz").exists()
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
 

@@ -52,7 +52,7 @@ class TableEditor:
         where = [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2), ("b", 3)]
         if self.grouped:
             return [Player("left", {"a": (0, 1)}), Player("right", {"a": (), "b": (1, 3)})]
-        return [Player(f"{layer} #{unit}", {layer: (unit,)}) for layer, unit in where]
+        return [Player(f"{layer}:{unit}", {layer: (unit,)}) for layer, unit in where]
 
     @property
     def rankings(self) -> dict[str, FloatArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,11 +69,11 @@ def test_the_highest_and_the_lowest_are_named() -> None:
     exact = shapley_by_orders(game)
     order = np.argsort(-exact)
     highest: Any = result.report["highest"]
-    assert [row["player"] for row in highest] == [f"layer #{i}" for i in order[:2]]
+    assert [row["player"] for row in highest] == [f"layer:{i}" for i in order[:2]]
     assert all(row["settled"] and not row["approximate"] for row in highest)
     assert [row["score"] for row in highest] == pytest.approx(list(exact[order[:2]]))
     lowest: Any = result.report["lowest"]
-    assert [row["player"] for row in lowest] == [f"layer #{i}" for i in order[:1:-1]]
+    assert [row["player"] for row in lowest] == [f"layer:{i}" for i in order[:1:-1]]
 
 
 def test_candidates_are_told_from_those_that_are_approximate() -> None:
@@ -83,7 +84,7 @@ def test_candidates_are_told_from_those_that_are_approximate() -> None:
     assert flipped == result.report["flipped_players"] < 60
     rows: Any = [*result.report["highest"], *result.report["lowest"]]  # type: ignore[misc]
     for row in rows:
-        index = int(row["player"].split("#")[1])
+        index = int(row["player"].split(":")[1])
         assert row["approximate"] == bool(np.isinf(error[index]))
         assert row["std_error"] == (None if row["approximate"] else error[index])
         assert not (row["approximate"] and row.get("settled"))
@@ -104,7 +105,7 @@ def test_it_stops_when_the_top_is_settled() -> None:
             ended += 1
             assert row["settled"]  # type: ignore[call-overload]
             assert result.evaluations["coalitions"] < 1400
-        wrong += bool(row["settled"] and row["player"] != f"l0 #{best}")  # type: ignore[call-overload]
+        wrong += bool(row["settled"] and row["player"] != f"l0:{best}")  # type: ignore[call-overload]
     assert ended >= 5
     assert wrong <= 1
 
@@ -123,7 +124,8 @@ def test_it_stops_after_seconds_and_says_that_the_numbers_are_not_repeatable(
 ) -> None:
     """Of evaluation, however long the run lay in between."""
     clock = iter(np.arange(10_000) * 0.5)
-    monkeypatch.setattr(shapley.time, "monotonic", lambda: float(next(clock)))
+    ticking = SimpleNamespace(monotonic=lambda: float(next(clock)))
+    monkeypatch.setattr(shapley, "time", ticking)
     method = Shapley(seconds=10)
     game = random_sum(4, seed=1)
     result = solve(method, game, restart_after=7)
@@ -136,7 +138,8 @@ def test_it_stops_after_seconds_and_says_that_the_numbers_are_not_repeatable(
 
 def test_progress_in_seconds_where_they_run_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.arange(10_000) * 0.5)
-    monkeypatch.setattr(shapley.time, "monotonic", lambda: float(next(clock)))
+    ticking = SimpleNamespace(monotonic=lambda: float(next(clock)))
+    monkeypatch.setattr(shapley, "time", ticking)
     method, game = Shapley(seconds=2), random_sum(4, seed=1)
     state = method.step(method.init(game), game)
     progress = method.progress(state)

@@ -44,7 +44,7 @@ def cnn() -> Model:
 
 
 def players() -> list[Player]:
-    return [Player(f"{n} #{i}", {n: (i,)}) for n, k in (("r", 5), ("s", 4)) for i in range(k)]
+    return [Player(f"{n}:{i}", {n: (i,)}) for n, k in (("r", 5), ("s", 4)) for i in range(k)]
 
 
 def game(

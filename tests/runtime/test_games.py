@@ -32,7 +32,7 @@ def layers(found: object) -> list[str]:
 def test_every_unit_once_after_its_activation_and_not_the_classes() -> None:
     found = made()
     assert layers(found) == ["r", "s"]
-    assert names(found)[:2] == ["r #0", "r #1"]
+    assert names(found)[:2] == ["r:0", "r:1"]
     assert len(found.evaluator.players) == 9
 
 
@@ -48,7 +48,7 @@ def test_a_layer_plays_as_one() -> None:
 def test_units_are_masked_before_their_activation() -> None:
     found = made(masked="before")
     assert layers(found) == ["n", "b"]
-    assert names(found)[-1] == "b #3"
+    assert names(found)[-1] == "b:3"
     assert names(made(masked="before", players="layers")) == ["n", "b"]
 
 

@@ -34,9 +34,9 @@ KNOWN = Samples(
 )
 MEANS = {"r": normal(6, 6), "s": normal(7, 5)}
 PLAYERS = [
-    *(Player(f"r #{i}", {"r": (i,)}) for i in range(5)),  # the last unit of r does not play
+    *(Player(f"r:{i}", {"r": (i,)}) for i in range(5)),  # the last unit of r does not play
     Player("group", {"s": (0, 3)}),
-    *(Player(f"s #{i}", {"s": (i,)}) for i in (1, 2, 4)),
+    *(Player(f"s:{i}", {"s": (i,)}) for i in (1, 2, 4)),
 ]
 ASKED = {
     "accuracy": [Asked()],
@@ -182,7 +182,7 @@ def one_layer(value: Value, classes: int, judged: np.ndarray) -> MaskedCoalition
         "a = Gemm(x, w)  r = Tanh(a)  y = Gemm(r, v)", f"(float[N,3] x) => (float[N,{classes}] y)",
         w=W, v=normal(8, 6, classes),
     )  # fmt: skip
-    players = [Player("pair", {"r": (0, 4)}), *(Player(f"r #{i}", {"r": (i,)}) for i in (1, 2, 3))]
+    players = [Player("pair", {"r": (0, 4)}), *(Player(f"r:{i}", {"r": (i,)}) for i in (1, 2, 3))]
     return MaskedCoalitions(
         problem(model, data(X), "r"), players, MEANS, value, Samples(judged)
     )  # fmt: skip

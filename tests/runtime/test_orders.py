@@ -56,7 +56,7 @@ def basis(of: Problem, over: np.ndarray | None = None, said: list[str] | None = 
 
 def units(of: Problem) -> list[Player]:
     return [
-        Player(f"{layer.name} #{unit}", {layer.name: (unit,)})
+        Player(f"{layer.name}:{unit}", {layer.name: (unit,)})
         for layer in of.layers
         for unit in range(layer.units)
     ]

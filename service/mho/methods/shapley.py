@@ -32,7 +32,11 @@ class Shapley(GameMethod[Any]):
 
     Which coalitions are asked for, and what their marginals estimate, is for the estimator; it
     stops at its budget, or before that after ``seconds``, at a standard error, or when the ``top``
-    players are settled. Standard errors speak of the sampling of coalitions, and of inputs where
+    players are settled. The Shapley value weighs coalitions of all sizes alike, and a network with
+    many units removed is dead; to find those without which the whole model fails, take estimator
+    ``semivalue``. Its ``highest`` are named as ``--remove`` of the method edit takes them.
+
+    Standard errors speak of the sampling of coalitions, and of inputs where
     each draw takes some of them; of the inputs that were given, not of others.
     """
 
@@ -118,6 +122,7 @@ class Shapley(GameMethod[Any]):
         return Result(
             estimand=f"{estimator.estimand} of V = {chosen(self).words}",
             scores=by_layer(evaluator, estimate.values),
+            ranking=by_layer(evaluator, estimate.best) if len(estimate.best) else {},
             std_error={} if certain else by_layer(evaluator, estimate.std_error),
             interval_factor=0.0 if certain else student_factor(int(min(drawn, default=1))),
             evaluations=evaluations,

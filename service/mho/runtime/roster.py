@@ -60,7 +60,7 @@ def roster(
         ]
     else:
         players = [
-            Player(f"{layer.name} #{unit}", {layer.name: (unit,)})
+            Player(f"{layer.name}:{unit}", {layer.name: (unit,)})
             for layer in problem.layers
             for unit in range(layer.units)
         ]
