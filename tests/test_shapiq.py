@@ -315,5 +315,5 @@ def test_the_page_of_the_docs_is_right(
         printed.append(capsys.readouterr().out.splitlines())
     assert [len(lines) for lines in printed] == [10, 10, 6]
     assert printed[0][0].startswith("conv1/relu:")
-    assert printed[1][0].count("#") == 2
+    assert printed[1][0].count(":") == 2
     assert printed[2][0].startswith("conv1/relu")

@@ -130,10 +130,10 @@ def groups(path: Path) -> dict[str, dict[str, list[int]]]:
 
 
 def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
-    """Layer name -> scores from a ``scores.npz``, or from the result folder that holds one; the best
-    guess by which to rank, where the result has one beside the scores.
+    """Layer name -> scores from a ``scores.npz``, or from the result folder that holds one.
 
-    Standard errors, maps and curves are left out. InvalidData where there is no score in it.
+    Where the result has a best guess by which to rank beside the scores, it is that. Standard
+    errors, maps and curves are left out. InvalidData where there is no score in it.
     """
     file = path / _SCORES_FILE if path.is_dir() else path
     # Of players that are known by slopes alone the error is infinite.
