@@ -7,7 +7,7 @@ import numpy as np
 from mho.graph.mask import mask_input
 from mho.graph.target import SCORES
 from mho.graph.worth import ARGUMENT, TRUTH, WANTED, mask_slopes, slope_output, valued
-from mho.runtime.masked import Masks
+from mho.runtime.masked_part import Masks
 from mho.runtime.problem import Problem
 from mho.runtime.resampled import substitute_rows
 from mho.runtime.substitutes import Substitutes
