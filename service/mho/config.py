@@ -87,6 +87,24 @@ class Settings:
     session_cache: int = 8
     """Sessions kept warm."""
 
+    # synchronous calls
+    serving_workers: int = 4
+    """Processes reserved for synchronous calls, each of one tenant at a time and started when it is
+    needed; with fewer than there are tenants that call at the same time, calls wait for one."""
+    serving_sessions: int = 16
+    """Combinations of model, method, options and layers that a serving process keeps warm."""
+    serving_memory_bytes: int = 2048 * _MIB
+    """Budget for the sessions that a serving process keeps warm, as far as it can be told."""
+    serving_idle_seconds: float = 600.0
+    """How long a serving process without calls is kept."""
+    serving_batch: int = 8
+    """Most inputs of waiting calls that are run together."""
+    serving_queue: int = 64
+    """Most synchronous calls of a tenant that wait."""
+    serving_seconds: float = 30.0
+    """Longest that a synchronous call may take, waiting included; a shorter deadline of the call
+    itself holds."""
+
     # what a run may cost and how it is kept
     cost_limit_seconds: float = 900.0
     """Estimated duration beyond which a run stops, unless its cost was accepted."""

@@ -98,7 +98,7 @@ class Cancelled(MhoError):
 
 
 class DeadlineExceeded(MhoError):
-    """A job had not ended by the time that it was given."""
+    """A job or a call had not ended by the time that it was given; the work was stopped."""
 
     reason = "DEADLINE_EXCEEDED"
 

@@ -171,12 +171,12 @@ class _Intercepting(  # type: ignore[misc]
 
 
 @contextmanager
-def running(folder: Path, **changes: Any) -> Iterator[Running]:
-    """A started control with a toy for a worker, and a server on a free port."""
+def running(folder: Path, *, entry: str = "api.toy_entry", **changes: Any) -> Iterator[Running]:
+    """A started control and a server on a free port; what works is a toy, or ``entry``."""
     settings = Settings(
         **({"data_dir": str(folder), "port": 0, "checkpoint_seconds": 0.05} | changes)
     )
-    control = Control(settings, entry="api.toy_entry")
+    control = Control(settings, entry=entry)
     try:
         control.start()
         server = Running(control, settings)

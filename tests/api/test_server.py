@@ -97,7 +97,7 @@ def test_two_servers_do_not_share_a_port(server: Running, tmp_path: Path) -> Non
 
 
 def test_large_requests_and_metadata_are_refused(server: Running) -> None:
-    request = blobs_pb2.UploadBlobRequest(chunk=bytes(3 * 2**20))
+    request = blobs_pb2.UploadBlobRequest(chunk=bytes(7 * 2**20))
     code = failure(lambda: server.blobs.UploadBlob(iter([request])))[0]
     assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
     code = failure(

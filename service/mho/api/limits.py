@@ -5,8 +5,9 @@ from __future__ import annotations
 _MIB = 1024 * 1024
 
 SERVER_OPTIONS: list[tuple[str, int]] = [
-    # Requests: the largest is a chunk of 1 MiB. Answers stay under 4 MiB by themselves (paging).
-    ("grpc.max_receive_message_length", 2 * _MIB),
+    # Requests: the largest are synchronous calls, whose inputs are at most 4 MiB; those that are a
+    # little too large get an error of ours. Answers stay under 4 MiB by themselves (paging).
+    ("grpc.max_receive_message_length", 6 * _MIB),
     ("grpc.max_send_message_length", 4 * _MIB),
     # Beyond the soft limit requests are refused with a growing chance, beyond the hard one always.
     ("grpc.max_metadata_size", 8 * 1024),

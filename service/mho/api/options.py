@@ -13,15 +13,18 @@ from mho.types import JSON
 from mho_client.v1 import methods_pb2
 
 
-def options_from(message: methods_pb2.MethodOptions) -> tuple[str, dict[str, JSON]]:
-    """(method, those of its options that are set). InvalidOption where no method is chosen.
+def options_from(
+    message: methods_pb2.MethodOptions, *, field: str = "spec.method"
+) -> tuple[str, dict[str, JSON]]:
+    """(method, those of its options that are set). InvalidOption where no method is chosen; it
+    names ``field``.
 
     Whether the values, and the files attached to them, fit the method is for the facade to say.
     """
     chosen = message.WhichOneof("method")
     if chosen is None:
         raise InvalidOption(
-            f"spec.method is empty; choose one of {', '.join(_fields())}", subject="spec.method"
+            f"{field} is empty; choose one of {', '.join(_fields())}", subject=field
         )
     kind = _fields()[chosen]
     given = getattr(message, chosen)

@@ -27,6 +27,8 @@ _WRITER = {
     "Models": ("CreateModel", "DeleteModel"),
     "Datasets": ("CreateDataset", "DeleteDataset"),
     "Jobs": ("CreateJob", "CancelJob", "DeleteJob"),
+    # It keeps nothing, but it spends what a job spends.
+    "Attributions": ("Attribute",),
 }
 
 NEEDED: Mapping[str, Role] = MappingProxyType(

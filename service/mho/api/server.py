@@ -16,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mho.api.access import Access
+from mho.api.attributions import Attributions
 from mho.api.authentication import Authentication
 from mho.api.blobs import Blobs
 from mho.api.catalog import Methods
@@ -30,6 +31,7 @@ from mho.config import Settings
 from mho.errors import InvalidOption
 from mho.jobs.control import Control
 from mho_client.v1 import (
+    attributions_pb2_grpc,
     blobs_pb2_grpc,
     catalog_pb2_grpc,
     datasets_pb2_grpc,
@@ -37,7 +39,14 @@ from mho_client.v1 import (
     models_pb2_grpc,
 )
 
-SERVICES = ("mho.v1.Blobs", "mho.v1.Models", "mho.v1.Datasets", "mho.v1.Jobs", "mho.v1.Methods")
+SERVICES = (
+    "mho.v1.Blobs",
+    "mho.v1.Models",
+    "mho.v1.Datasets",
+    "mho.v1.Jobs",
+    "mho.v1.Methods",
+    "mho.v1.Attributions",
+)
 
 _LAST_PORT = 65535
 
@@ -79,6 +88,9 @@ class Server:
             Jobs(self._control, self._threads, self._watchers), server
         )
         catalog_pb2_grpc.add_MethodsServicer_to_server(Methods(), server)
+        attributions_pb2_grpc.add_AttributionsServicer_to_server(
+            Attributions(self._control, self._threads, self._settings.serving_seconds), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.reflection:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

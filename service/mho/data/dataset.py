@@ -216,7 +216,7 @@ def _from_arrays(
     preprocess = None
     if source.preprocess is not None:
         preprocess = parse(source.preprocess)
-        _check_looks_preprocessed(inputs, signature, preprocess)
+        check_looks_preprocessed(inputs, signature, preprocess)
     return _dataset(
         inputs,
         labels=found,
@@ -252,7 +252,7 @@ def _check_mask(mask: Array, name: str, inputs: int, ranks: tuple[int, ...]) -> 
         )
 
 
-def _check_looks_preprocessed(
+def check_looks_preprocessed(
     inputs: Mapping[str, Array], signature: Sequence[TensorSpec], preprocess: Preprocess
 ) -> None:
     """Arrays with a spec beside them must be what the spec makes of pixels between 0 and 255."""

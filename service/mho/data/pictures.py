@@ -117,7 +117,7 @@ def _batch(
         picture = images.read(files.read(name), name, max_pixels=max_pixels)
         array = preprocess.apply(picture, name)
         if batch is None:
-            _check_fits(array, name, preprocess, spec)
+            check_fits(array, name, preprocess, spec)
             if len(names) * array.nbytes > max_bytes:
                 raise InvalidData(
                     f"{len(names)} images of shape {array.shape} need {len(names) * array.nbytes} "
@@ -137,7 +137,8 @@ def _batch(
     return batch
 
 
-def _check_fits(array: Float32Array, name: str, preprocess: Preprocess, spec: TensorSpec) -> None:
+def check_fits(array: Float32Array, name: str, preprocess: Preprocess, spec: TensorSpec) -> None:
+    """InvalidData, with a remedy, where a preprocessed picture is not what the model takes."""
     if not mismatch((1, *array.shape), spec):
         return
     raise InvalidData(

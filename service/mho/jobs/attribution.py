@@ -26,12 +26,12 @@ from mho.data.dataset import Dataset
 from mho.data.source import Source
 from mho.errors import InvalidOption, TooExpensive
 from mho.evaluation import Layer
-from mho.graph import load as loading
 from mho.graph import units
 from mho.graph.engines import with_engines
 from mho.graph.flow import is_float, named_values
-from mho.graph.load import Limits
 from mho.graph.model import Model
+from mho.jobs.loading import load_model
+from mho.jobs.serving.attributor import Attributor
 from mho.jobs.task import Task
 from mho.method import Method, Progress, build, options_of
 from mho.registry import find
@@ -199,7 +199,7 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
     _check_files(method, task)
     sessions = Sessions(settings)
     say("reading the model")
-    model = loading.load(task.model, _limits(settings))
+    model = load_model(task.model, settings)
     say("reading the data")
     data = _read(task.data, model, settings)
     reference = None
@@ -224,7 +224,7 @@ def open_run(task: Task, settings: Settings, *, say: Callable[[str], None] = lam
 
 def inspect_model(path: Path, settings: Settings) -> dict[str, Any]:
     """What a model is: digest, inputs, outputs, layers, notes, as JSON. Raises InvalidModel."""
-    model = loading.load(path, _limits(settings))
+    model = load_model(path, settings)
     layers, notes = with_engines(model, units.layers(model))
     return {
         "digest": model.digest,
@@ -238,7 +238,7 @@ def inspect_model(path: Path, settings: Settings) -> dict[str, Any]:
 
 def inspect_data(model: Path, source: Source, settings: Settings) -> dict[str, Any]:
     """What a data set is, checked against ``model``: digest, number of inputs, what it carries."""
-    found = _read(source, loading.load(model, _limits(settings)), settings)
+    found = _read(source, load_model(model, settings), settings)
     return {
         "digest": found.digest,
         "inputs": len(found),
@@ -248,6 +248,11 @@ def inspect_data(model: Path, source: Source, settings: Settings) -> dict[str, A
         "concepts": sorted(found.concepts),
         "names": list(found.names[:1000]),
     }
+
+
+def attributor(settings: Settings, hide: Callable[[str], str]) -> Attributor:
+    """What answers synchronous calls in this process; ``hide`` makes messages fit for clients."""
+    return Attributor(settings, hide)
 
 
 def layer_json(layer: Layer) -> dict[str, Any]:
@@ -260,14 +265,6 @@ def layer_json(layer: Layer) -> dict[str, Any]:
         "axis": layer.axis,
         "engines": list(layer.engines),
     }
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_bytes=settings.max_model_bytes,
-        max_nodes=settings.max_nodes,
-        max_nesting=settings.max_nesting,
-    )
 
 
 def _read(source: Source, model: Model, settings: Settings) -> Dataset:

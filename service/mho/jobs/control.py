@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import MappingProxyType
 
@@ -44,6 +45,9 @@ from mho.jobs.job import (
 from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout, placed, remove_folder
 from mho.jobs.paging import PageTokens, load_key
+from mho.jobs.serving.admission import admitted
+from mho.jobs.serving.desks import Answered, Desks
+from mho.jobs.serving.query import Query
 from mho.jobs.specification import check_fit, checked
 from mho.jobs.store import JobStore, datasets_of
 from mho.jobs.supervisor import Supervisor
@@ -95,6 +99,7 @@ class Control:
         self._supervisor = Supervisor(
             settings, entry, self._queue, layout, self._assembly.request_of
         )
+        self._desks = Desks(settings, entry)
         self._collector = Collector(self._blobs, self._catalogue)
         self._closed = False
 
@@ -109,6 +114,7 @@ class Control:
         collect_leftovers(self._layout, models, datasets, self._queue.ids())
         self._inspectors.start()
         self._supervisor.start()
+        self._desks.start()
         self._collector.start()
 
     def drain(self, seconds: float) -> None:
@@ -121,6 +127,7 @@ class Control:
             return
         self._closed = True
         self._feed.close()
+        self._desks.close()
         self._supervisor.close()
         self._inspectors.close()
         self._collector.close()
@@ -293,6 +300,21 @@ class Control:
         """FailedPrecondition while a job that has not ended uses it."""
         self._catalogue.remove_dataset(tenant, id)
         remove_folder(self._layout.dataset(id))
+
+    # synchronous calls
+
+    def attribute(self, tenant: str, model: str, query: Query) -> Future[Answered]:
+        """Have ``query`` answered by a serving worker. The future is cancelled by whoever does not
+        want the answer any more, and that stops the work.
+
+        What can be told without reading the model is refused here; ResourceExhausted where too
+        many calls of the tenant are waiting.
+        """
+        record = self._catalogue.model(check_tenant(tenant), model)
+        wanted, alone = admitted(query, record, self._methods)
+        return self._desks.ask(
+            tenant, self._layout.model(record.id) / record.main, wanted, alone=alone
+        )
 
     # jobs
 

@@ -1,5 +1,7 @@
 """What the server and its workers say to each other: JSON objects over a pipe, never pickles.
 
+Arrays follow their message as frames of plain bytes; ``receive`` puts them under ``frames``.
+
 A worker reads bytes that users made, so the server trusts none of its words further than their
 form.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,6 +18,7 @@ from mho.errors import MhoError, by_reason
 from mho.method import Progress
 
 _LARGEST = 256 * 1024 * 1024
+_MOST_FRAMES = 10_000
 
 Message = dict[str, Any]
 
@@ -23,10 +27,14 @@ class PipeClosed(Exception):
     """The other side is gone, or says what is no message."""
 
 
-def send(connection: Connection, message: Message) -> None:
+def send(connection: Connection, message: Message, frames: Sequence[bytes] = ()) -> None:
     """PipeClosed where nobody listens any more."""
     try:
+        if frames:
+            message = {**message, "frames": len(frames)}
         connection.send_bytes(json.dumps(message).encode())
+        for frame in frames:
+            connection.send_bytes(frame)
     except (OSError, ValueError) as error:
         raise PipeClosed(str(error)) from error
 
@@ -35,11 +43,24 @@ def receive(connection: Connection) -> Message:
     """The next message; PipeClosed at the end."""
     try:
         message = json.loads(connection.recv_bytes(_LARGEST))
+        if isinstance(message, dict) and "frames" in message:
+            message["frames"] = _frames(connection, message["frames"])
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise PipeClosed(str(error)) from error
     if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
         raise PipeClosed("a message without a kind")
     return message
+
+
+def _frames(connection: Connection, count: Any) -> list[bytes]:
+    if not isinstance(count, int) or not 0 <= count <= _MOST_FRAMES:
+        raise PipeClosed("a message with an impossible number of frames")
+    frames: list[bytes] = []
+    left = _LARGEST
+    for _ in range(count):
+        frames.append(connection.recv_bytes(left))
+        left -= len(frames[-1])
+    return frames
 
 
 def failure(error: BaseException, trace: str) -> Message:

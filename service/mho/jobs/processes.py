@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +24,7 @@ from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed, receive, send
 
 _READY_SECONDS = 120.0
+_LEAST_PRIORITY = 19
 _PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_", "TZ", "TMP", "TEMP", "PYTHON", "VIRTUAL_ENV", "COVERAGE"),
     *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_"),
@@ -36,8 +39,9 @@ class WorkerProcess:
     the kernel kills the worker when the thread that started it ends (see ``worker``).
     """
 
-    def __init__(self, settings: Settings, entry: str) -> None:
-        """Start it; ``ready`` waits until it can take work."""
+    def __init__(self, settings: Settings, entry: str, *, background: bool = True) -> None:
+        """Start it; ``ready`` waits until it can take work. background: it makes way for what is
+        not, in the order in which the operating system hands out the processor."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -49,6 +53,9 @@ class WorkerProcess:
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the server, which then drains
             )
+        if background:
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _LEAST_PRIORITY)
         self._connection = Connection(ours.detach())
         self.tenant: str | None = None
         """Whose bytes it has seen; it is not given to another tenant."""
@@ -80,8 +87,13 @@ class WorkerProcess:
         except (OSError, EOFError):
             return True
 
-    def send(self, message: Message) -> None:
-        send(self._connection, message)
+    def send(self, message: Message, frames: Sequence[bytes] = ()) -> None:
+        send(self._connection, message, frames)
+
+    def hold(self, held: bool) -> None:
+        """Stop it where it is, or let it go on."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
 
     def receive(self) -> Message:
         return receive(self._connection)

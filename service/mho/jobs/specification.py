@@ -71,9 +71,7 @@ def check_fit(spec: JobSpec, methods: str, model: ModelRecord, dataset: DatasetR
     """
     kind: type[Any] = find(methods, Method, spec.method, subject="method")
     method = build(kind, spec.options)
-    _check_tensors(method, model)
-    _check_output(method, model)
-    _check_target(method)
+    check_names(method, model)
     judges_by_target = "target" in method.uses
     if isinstance(method, GameMethod):
         value = chosen(method)
@@ -84,6 +82,13 @@ def check_fit(spec: JobSpec, methods: str, model: ModelRecord, dataset: DatasetR
             f"target 'label' {_UNLABELLED.format(_called(dataset))} another target",
             subject="target",
         )
+
+
+def check_names(method: Method[Any, Any], model: ModelRecord) -> None:
+    """InvalidOption or UnknownLayer where options name what ``model`` does not have."""
+    _check_tensors(method, model)
+    _check_output(method, model)
+    _check_target(method)
 
 
 def _check_tensors(method: Method[Any, Any], model: ModelRecord) -> None:

@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -40,6 +41,14 @@ class Entry(Protocol):
     def open_run(self, task: Task, settings: Settings) -> Run: ...
     def inspect_model(self, path: Path, settings: Settings) -> dict[str, Any]: ...
     def inspect_data(self, model: Path, source: Source, settings: Settings) -> dict[str, Any]: ...
+    def attributor(self, settings: Settings, hide: Callable[[str], str]) -> Attributor: ...
+
+
+class Attributor(Protocol):
+    """Answers synchronous calls; see ``mho.jobs.serving.attributor``."""
+
+    def answer(self, message: Message) -> tuple[Message, list[bytes]]: ...
+    def stop(self) -> None: ...
 
 
 class Mailbox:
@@ -47,15 +56,21 @@ class Mailbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.on_stop: Callable[[], None] | None = None
+        """Called at once, from another thread, when the run in hand is to end."""
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="mailbox", daemon=True).start()
 
     def _read(self) -> None:
         while True:
             try:
-                self._messages.put(receive(self._connection))
+                message = receive(self._connection)
             except PipeClosed:
                 os._exit(0)
+            if message["kind"] != "stop":
+                self._messages.put(message)
+            elif self.on_stop is not None:
+                self.on_stop()
 
     def next(self) -> Message:
         return self._messages.get()
@@ -77,9 +92,11 @@ def main(connection: Connection, settings: Settings, entry: str) -> None:
     work: Entry = importlib.import_module(entry)
     layout = Layout(Path(settings.data_dir))
     mailbox = Mailbox(connection)
+    attributor: Attributor | None = None
     send(connection, {"kind": "ready"})
     while True:
         request = mailbox.next()
+        frames: list[bytes] = []
         kind = request["kind"]
         try:
             if kind == "inspect_model":
@@ -92,6 +109,11 @@ def main(connection: Connection, settings: Settings, entry: str) -> None:
             elif kind == "run":
                 RunLoop(work.open_run, request, settings, connection, mailbox.stop_asked).go()
                 answer = {"kind": "succeeded"}
+            elif kind == "attribute":
+                if attributor is None:
+                    attributor = work.attributor(settings, layout.hide)
+                    mailbox.on_stop = attributor.stop
+                answer, frames = attributor.answer(request)
             else:  # a word to a run that has just ended
                 continue
         except Stopped as stopped:
@@ -102,7 +124,7 @@ def main(connection: Connection, settings: Settings, entry: str) -> None:
             answer = failure(_named(error), traceback.format_exc())
             answer["message"] = layout.hide(answer["message"])
             answer["subject"] = layout.hide(answer["subject"])
-        send(connection, answer)
+        send(connection, answer, frames)
 
 
 def _named(error: Exception) -> Exception:

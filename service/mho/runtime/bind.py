@@ -20,15 +20,15 @@ from mho.method import GameMethod, Method
 from mho.path_method import PathMethod
 from mho.point_method import PointMethod
 from mho.runtime.edited import EditedGame
-from mho.runtime.engine import gradient_alone
+from mho.runtime.engine import Engine, gradient_alone
 from mho.runtime.games import game
 from mho.runtime.judging import score_of
 from mho.runtime.leading import batch_leading
 from mho.runtime.points import GraphPoints
 from mho.runtime.prepare import Prepared
-from mho.runtime.problem import Problem, judged_by
+from mho.runtime.problem import Judged, Problem, judge
 from mho.runtime.session import Sessions
-from mho.runtime.straight import walked
+from mho.runtime.straight import Walked, walked
 from mho.types import JSON
 
 
@@ -36,6 +36,9 @@ from mho.types import JSON
 class Bound:
     """evaluator: what the method runs against. layers: those that get scores. engine, why: how
     derivatives are had, and the reason. facts: for the result's report. notes: for the reader.
+    judged: what is attributed of each input; None for methods without a target, and for games.
+    again: the same for another data set of the same shapes, with the sessions that are there; None
+    where that can't be had.
     """
 
     evaluator: Any
@@ -44,6 +47,8 @@ class Bound:
     why: str
     facts: Mapping[str, JSON]
     notes: tuple[str, ...]
+    judged: Judged | None = None
+    again: Callable[[Dataset], Bound] | None = None
 
 
 def bind(
@@ -117,27 +122,31 @@ def _layers(method: Method[Any, Any], whole: Model, model: Model) -> tuple[Layer
 def _points(method: PointMethod, problem: Problem, notes: tuple[str, ...]) -> Bound:
     problem, more = batch_leading(problem, asked=bool(method.named_layers))
     reduction = None if method.granularity == "neuron" else getattr(method, "reduction", None)
-    if method.quantity is Quantity.ACTIVATION:
-        return Bound(
-            GraphPoints(problem, method.quantity, reduction),
-            problem.layers,
-            "",
-            "activations need no derivatives",
-            {},
-            (*notes, *more),
-        )
+    notes = (*notes, *more)
+    engine = Engine("", "activations need no derivatives")
     if method.quantity is Quantity.GRAD_CAM:
         problem = replace(problem, layers=_with_positions(method, problem))
-    engine = gradient_alone(method, targeted(problem.model), TARGET_SCORE, problem.layers)
-    judged = judged_by(problem, method.target)
-    return Bound(
-        GraphPoints(problem, method.quantity, reduction, judged),
-        problem.layers,
-        engine.name,
-        engine.why,
-        {"targets": judged.tolist()},
-        (*notes, *more),
-    )
+    if method.quantity is not Quantity.ACTIVATION:
+        engine = gradient_alone(method, targeted(problem.model), TARGET_SCORE, problem.layers)
+    points = GraphPoints(problem, method.quantity, reduction)
+
+    def bound(data: Dataset) -> Bound:
+        own = replace(problem, data=data)
+        judged = None
+        if method.quantity is not Quantity.ACTIVATION:
+            judged = judge(own, method.target)
+        return Bound(
+            points.on(own, None if judged is None else judged.classes),
+            problem.layers,
+            engine.name,
+            engine.why,
+            {} if judged is None else {"targets": judged.classes.tolist()},
+            notes,
+            judged,
+            bound,
+        )
+
+    return bound(problem.data)
 
 
 def _with_positions(method: PointMethod, problem: Problem) -> tuple[Layer, ...]:
@@ -167,15 +176,27 @@ def _paths(
     method: PathMethod, problem: Problem, files: Mapping[str, Path], notes: tuple[str, ...]
 ) -> Bound:
     problem, more = batch_leading(problem, asked=bool(method.named_layers))
-    found = walked(method, problem, files)
-    return Bound(
-        found.evaluator,
-        found.layers,
-        found.engine.name,
-        found.engine.why,
-        found.facts,
-        (*notes, *more),
-    )
+    judged = judge(problem, method.target)
+    first = walked(method, problem, judged.classes, files)
+
+    def bound(found: Walked, judged: Judged) -> Bound:
+        return Bound(
+            found.evaluator,
+            found.layers,
+            found.engine.name,
+            found.engine.why,
+            found.facts,
+            (*notes, *more),
+            judged,
+            again,
+        )
+
+    def again(data: Dataset) -> Bound:
+        own = replace(problem, data=data)
+        judged = judge(own, method.target)
+        return bound(first.again(own, judged.classes), judged)
+
+    return bound(first, judged)
 
 
 def _tensors(model: Model) -> set[str | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,6 +111,15 @@ class FiniteDifferencePaths:
         self._fed = {*lines.end, *lines.fixed}
         self._groups = self._grouped()
         self._open: tuple[int, _Group] | None = None
+
+    def on(self, problem: Problem, lines: Lines) -> FiniteDifferencePaths:
+        """The same for other inputs, with the sessions that are there; ``lines`` run through the
+        same model."""
+        other = copy(self)
+        other._problem, other._lines = problem, lines
+        other._scores, other._known = self._scores.on(problem, lines), {}
+        other._spent = dict.fromkeys(self._spent, 0)
+        return other
 
     def _grouped(self) -> tuple[PathGroup, ...]:
         """Every layer in one group; layers through which nothing flows have no cut."""

@@ -8,6 +8,7 @@ every cut that can be made of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,13 @@ class GradientPaths:
         self._carriers: dict[Cut, tuple[str, ...]] = {}
         self._groups = self._grouped()
         self._running: dict[bool, Batches] = {}
+
+    def on(self, problem: Problem, lines: Lines) -> GradientPaths:
+        """The same for other inputs, with the sessions that are there; ``lines`` run through the
+        same model."""
+        other = copy(self)
+        other._problem, other._lines, other._spent = problem, lines, {"gradient": 0}
+        return other
 
     @property
     def groups(self) -> Sequence[PathGroup]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -93,6 +94,12 @@ class Scores:
         self._problem = problem
         self._lines = lines
         self._batches = problem.batches(lines.model)
+
+    def on(self, problem: Problem, lines: Lines) -> Scores:
+        """The same for other inputs, with the sessions that are there."""
+        other = copy(self)
+        other._problem, other._lines = problem, lines
+        return other
 
     def at(self, path: IntArray, alpha: FloatArray) -> FloatArray:
         """F ``(points,)``. InvalidData where it is not finite."""

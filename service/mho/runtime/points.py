@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -38,6 +39,12 @@ class GraphPoints:
             model = targeted(problem.model)
             graph = point_scores(model, problem.layers, quantity, reduction)
         self._batches = problem.batches(graph)
+
+    def on(self, problem: Problem, judged: IntArray | None) -> GraphPoints:
+        """The same for other inputs, with the session that is there."""
+        other = copy(self)
+        other._problem, other._judged = problem, judged
+        return other
 
     @property
     def layers(self) -> Sequence[Layer]:

@@ -16,7 +16,7 @@ from mho.graph.model import Model
 from mho.graph.target import SCORES
 from mho.runtime.batches import Batches, rows_for
 from mho.runtime.session import Sessions
-from mho.types import Array, Feeds, Float32Array, IntArray
+from mho.types import Array, Feeds, Float32Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,22 @@ class Problem:
                 subject="inputs",
             )
         return scores
+
+
+@dataclass(frozen=True)
+class Judged:
+    """classes: ``(inputs,)``, the class by which each input is judged. scores: ``(inputs,)``, F,
+    the score of that class at the input."""
+
+    classes: IntArray
+    scores: FloatArray
+
+
+def judge(problem: Problem, target: str) -> Judged:
+    """Each input's class for ``target`` and its score; errors as of ``judged_by``."""
+    scores = problem.scores()
+    classes = judged_by(problem, target, scores)
+    return Judged(classes, scores[np.arange(len(classes)), classes].astype(np.float64))
 
 
 def judged_by(problem: Problem, target: str, scores: Float32Array | None = None) -> IntArray:

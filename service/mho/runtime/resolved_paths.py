@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -52,6 +53,14 @@ class ResolvedPaths:
         self._flow = GradientPaths(problem, lines, Integrand.CONDUCTANCE, neurons=False)
         self._running: dict[str, Batches] = {}
         self._rows = 0
+
+    def on(self, problem: Problem, lines: Lines) -> ResolvedPaths:
+        """The same for other inputs, with the sessions that are there; ``lines`` run through the
+        same model."""
+        other = copy(self)
+        other._problem, other._lines, other._rows = problem, lines, 0
+        other._flow = self._flow.on(problem, lines)
+        return other
 
     @property
     def groups(self) -> Sequence[PathGroup]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,31 +23,37 @@ from mho.runtime.finite_differences import FiniteDifferencePaths
 from mho.runtime.gradient_paths import GradientPaths
 from mho.runtime.lines import Lines, probed
 from mho.runtime.own_lines import OwnLines
-from mho.runtime.problem import Problem, judged_by
+from mho.runtime.problem import Problem
 from mho.runtime.resolved_paths import ResolvedPaths
 from mho.types import JSON, Array, IntArray
 
 
 @dataclass(frozen=True)
 class Walked:
-    """evaluator: of the path method. layers: those that get scores. facts: for the report."""
+    """evaluator: of the path method. layers: those that get scores. facts: for the report. again:
+    the same for a problem that differs in its inputs, with the sessions that are there.
+    """
 
     evaluator: PathEvaluator
     layers: tuple[Layer, ...]
     engine: Engine
     facts: Mapping[str, JSON]
+    again: Callable[[Problem, IntArray], Walked]
 
 
-def walked(method: PathMethod, problem: Problem, files: Mapping[str, Path]) -> Walked:
-    """The evaluator of ``method``. InvalidOption for layers that do not lie on the way, and for an
-    engine that can't serve it."""
-    lines, facts = straight_lines(
-        problem,
-        judged_by(problem, method.target),
-        through=method.path_input,
-        baseline=method.baseline,
-        file=files.get("baseline"),
-    )
+_Opened = Callable[[Problem, Lines], PathEvaluator]
+"""Makes the evaluator of other inputs."""
+
+
+def walked(
+    method: PathMethod, problem: Problem, judged: IntArray, files: Mapping[str, Path]
+) -> Walked:
+    """The evaluator of ``method``; ``judged``: ``(inputs,)``, the class whose score is F.
+
+    InvalidOption for layers that do not lie on the way, and for an engine that can't serve it.
+    """
+    course = _course(problem, method.path_input)
+    lines, facts = _laid(course, problem, judged, method.baseline, files.get("baseline"))
     if method.line is Line.PATH_INPUT:
         layers = tuple(units.layer(lines.model, name) for name in lines.end)
     else:
@@ -55,10 +61,16 @@ def walked(method: PathMethod, problem: Problem, files: Mapping[str, Path]) -> W
     problem = replace(problem, layers=layers)
     neurons = method.granularity == "neuron" or method.line is Line.PATH_INPUT
     if method.line is Line.OWN:
-        engine, evaluator = _own(method, problem, lines, neurons=neurons)
+        engine, evaluator, opened = _own(method, problem, lines, neurons=neurons)
     else:
-        engine, evaluator = _shared(method, problem, lines, neurons=neurons)
-    return Walked(evaluator, layers, engine, facts)
+        engine, evaluator, opened = _shared(method, problem, lines, neurons=neurons)
+
+    def again(other: Problem, classes: IntArray) -> Walked:
+        other = replace(other, layers=layers)
+        found, said = _laid(course, other, classes, method.baseline, files.get("baseline"))
+        return Walked(opened(other, found), layers, engine, said, again)
+
+    return Walked(evaluator, layers, engine, facts, again)
 
 
 def straight_lines(
@@ -74,34 +86,61 @@ def straight_lines(
     judged: ``(inputs,)``, the class whose score is F. through: the tensor on which the lines run;
     found where it is empty.
     """
+    return _laid(_course(problem, through), problem, judged, baseline, file)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Where lines run, whatever the inputs are.
+
+    names: the tensors of the path, and ``why``. inner: those that are computed, by ``head`` (None
+    where there are none). body: from the path to F.
+    """
+
+    names: tuple[str, ...]
+    why: str
+    inner: tuple[str, ...]
+    head: Model | None
+    body: Model
+    axes: Mapping[str, int]
+
+
+def _course(problem: Problem, through: str) -> _Course:
     model = targeted(problem.model)
     if through:
         chosen = path_input.named(model, through, TARGET_SCORE)
     else:
         chosen = path_input.find(model, TARGET_SCORE)
-    names = [spec.name for spec in chosen.tensors]
+    names = tuple(spec.name for spec in chosen.tensors)
+    inner = [name for name in names if name not in problem.data.inputs]
+    head = cut(problem.model, [], inner) if inner else None
+    body = cut(model, inner, [TARGET_SCORE]) if inner else model
+    return _Course(names, chosen.why, tuple(inner), head, body, _axes(body, names))
+
+
+def _laid(
+    course: _Course, problem: Problem, judged: IntArray, baseline: str, file: Path | None
+) -> tuple[Lines, dict[str, JSON]]:
+    """The lines of the problem's inputs."""
     data = problem.data.inputs
-    ends: dict[str, Array] = {name: data[name] for name in names if name in data}
-    inner = [name for name in names if name not in ends]
-    body = model
-    if inner:
-        ends |= problem.outputs(cut(problem.model, [], inner), data)
-        body = cut(model, inner, [TARGET_SCORE])
-    begin = starts(baseline, ends, problem.data, file, embedded=bool(inner))
+    ends: dict[str, Array] = {name: data[name] for name in course.names if name in data}
+    if course.head is not None:
+        ends |= problem.outputs(course.head, data)
+    begin = starts(baseline, ends, problem.data, file, embedded=bool(course.inner))
     start_of_path, input_of_path = begin.pairs(len(problem.data))
-    needed = {spec.name for spec in body.inputs} - set(names)
+    needed = {spec.name for spec in course.body.inputs} - set(course.names)
     lines = Lines(
-        model=body,
+        model=course.body,
         start=begin.values,
         end=ends,
         fixed={TARGET: judged, **{name: data[name] for name in data if name in needed}},
         start_of_path=start_of_path,
         input_of_path=input_of_path,
-        axes=_axes(body, names),
+        axes=course.axes,
     )
     facts: dict[str, JSON] = {
-        "path_input": list(names),
-        "path_input_why": chosen.why,
+        "path_input": list(course.names),
+        "path_input_why": course.why,
         "baseline": begin.name,
         "baselines": 1 if begin.per_input else len(next(iter(begin.values.values()))),
         "targets": judged.tolist(),
@@ -109,7 +148,7 @@ def straight_lines(
     return lines, facts
 
 
-def _axes(model: Model, names: list[str]) -> dict[str, int]:
+def _axes(model: Model, names: Sequence[str]) -> dict[str, int]:
     """The unit axes of those tensors that have positions besides."""
     found = {}
     for name in names:
@@ -141,7 +180,7 @@ def _behind(method: PathMethod, lines: Lines, problem: Problem) -> tuple[Layer, 
 
 def _shared(
     method: PathMethod, problem: Problem, lines: Lines, *, neurons: bool
-) -> tuple[Engine, PathEvaluator]:
+) -> tuple[Engine, PathEvaluator, _Opened]:
     """One line for all layers."""
     found: GradientPaths | ResolvedPaths
     if method.chosen_units:
@@ -151,9 +190,10 @@ def _shared(
         found = GradientPaths(problem, lines, method.integrand, neurons=neurons)
     engine = choose(method.engine, lines.model, TARGET_SCORE, found.tensors, single=problem.single)
     if engine.name == GRADIENT:
-        return engine, found
+        return engine, found, found.on
     _check_differences(method, engine)
-    return engine, FiniteDifferencePaths(problem, lines, neurons=neurons)
+    differences = FiniteDifferencePaths(problem, lines, neurons=neurons)
+    return engine, differences, differences.on
 
 
 def _check_units(chosen: Mapping[str, tuple[int, ...]], problem: Problem) -> None:
@@ -177,30 +217,33 @@ def _check_units(chosen: Mapping[str, tuple[int, ...]], problem: Problem) -> Non
 
 def _own(
     method: PathMethod, problem: Problem, lines: Lines, *, neurons: bool
-) -> tuple[Engine, PathEvaluator]:
+) -> tuple[Engine, PathEvaluator, _Opened]:
     """A line for each layer, in its own space."""
     names = [layer.name for layer in problem.layers]
     engine = choose(method.engine, lines.model, TARGET_SCORE, names, single=problem.single)
 
-    def opened(layer: Layer) -> PathEvaluator:
-        own = _line_of(layer, problem, lines)
-        alone = replace(problem, layers=(layer,))
-        if engine.name == GRADIENT:
-            return GradientPaths(alone, own, method.integrand, neurons=neurons)
-        return FiniteDifferencePaths(alone, own, neurons=neurons)
-
     complete = {
         name: separates(lines.model, tuple(lines.end), [name], TARGET_SCORE) for name in names
     }
-    evaluator = OwnLines(
-        problem.layers,
-        complete,
-        lines.input_of_path,
-        len(problem.data),
-        opened,
-        deferred=neurons and engine.name == GRADIENT,
-    )
-    return engine, evaluator
+
+    def evaluator(problem: Problem, lines: Lines) -> PathEvaluator:
+        def opened(layer: Layer) -> PathEvaluator:
+            own = _line_of(layer, problem, lines)
+            alone = replace(problem, layers=(layer,))
+            if engine.name == GRADIENT:
+                return GradientPaths(alone, own, method.integrand, neurons=neurons)
+            return FiniteDifferencePaths(alone, own, neurons=neurons)
+
+        return OwnLines(
+            problem.layers,
+            complete,
+            lines.input_of_path,
+            len(problem.data),
+            opened,
+            deferred=neurons and engine.name == GRADIENT,
+        )
+
+    return engine, evaluator(problem, lines), evaluator
 
 
 def _line_of(layer: Layer, problem: Problem, lines: Lines) -> Lines:

@@ -8,6 +8,7 @@
 ...         print(unit.layer, unit.unit, unit.score)
 """
 
+from mho_client.attributions import Attribution, Completeness, Prediction
 from mho_client.client import Client
 from mho_client.errors import FieldViolation, MhoClientError
 from mho_client.jobs import Job, JobFailed
@@ -30,7 +31,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Artifact",
+    "Attribution",
     "Client",
+    "Completeness",
     "Dataset",
     "Event",
     "FieldViolation",
@@ -43,6 +46,7 @@ __all__ = [
     "MhoClientError",
     "Model",
     "Option",
+    "Prediction",
     "Progress",
     "Result",
     "TensorSpec",

@@ -14,9 +14,11 @@ from typing import Any, Literal, TypeVar
 import grpc
 
 from mho_client.attachments import Attachments
-from mho_client.connection import SLOW_SECONDS, Connection
+from mho_client.attributions import Attribution, RequestInputs, put_inputs
+from mho_client.connection import QUICK_SECONDS, SLOW_SECONDS, Connection
 from mho_client.errors import invalid
 from mho_client.files import (
+    Image,
     Inputs,
     PathOrArray,
     inputs_file,
@@ -29,6 +31,8 @@ from mho_client.options import method_message, priority_named, timestamp
 from mho_client.resources import Dataset, JobStatus, Layer, Method, Model
 from mho_client.uploads import Uploader, UploadProgress
 from mho_client.v1 import (
+    attributions_pb2,
+    attributions_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
     datasets_pb2,
@@ -67,6 +71,7 @@ class Client:
         self._models = models_pb2_grpc.ModelsStub(channel)
         self._datasets = datasets_pb2_grpc.DatasetsStub(channel)
         self._jobs = jobs_pb2_grpc.JobsStub(channel)
+        self._attributions = attributions_pb2_grpc.AttributionsStub(channel)
         self._catalogue = catalog_pb2_grpc.MethodsStub(channel)
         self._uploader = Uploader(self._connection, self._parent)
         self._known_methods: list[Method] | None = None
@@ -222,6 +227,47 @@ class Client:
         """Forget a dataset that no unfinished job uses."""
         request = datasets_pb2.DeleteDatasetRequest(name=self._name("datasets", dataset))
         self._connection.call(self._datasets.DeleteDataset, request)
+
+    # synchronous calls
+
+    def attribute(
+        self,
+        model: Model | str,
+        method: str,
+        inputs: RequestInputs | Image,
+        *,
+        top: int = 0,
+        labels: Sequence[int] = (),
+        preprocess: str | PathLike[str] | Mapping[str, Any] | None = None,
+        seconds: float = QUICK_SECONDS,
+        **options: Any,
+    ) -> Attribution:
+        """Attribute predictions while you wait: path and pointwise methods on a few inputs.
+
+        inputs: an array, batch first; arrays by graph input; or PIL images or paths of images,
+        which need ``preprocess``. top: give only so many units of each layer, for each input.
+        labels: for ``target="label"``. seconds: how long to wait; then the work is stopped.
+        options: those of the method; ``layers`` says which layers are scored, and fewer are faster.
+        """
+        message, files = method_message(method, options, self._method_catalogue())
+        if files:
+            name = next(iter(files))
+            raise invalid(
+                f"option '{name}' takes its keywords only in one call; submit a job, to which a "
+                "file can be attached",
+                name,
+            )
+        request = attributions_pb2.AttributeRequest(
+            model=self._name("models", model),
+            method=message,
+            preprocess=preprocess_text(preprocess),
+            labels=labels,
+            top=top,
+        )
+        put_inputs(request, inputs)
+        return Attribution.of(
+            self._connection.call(self._attributions.Attribute, request, seconds=seconds)
+        )
 
     # jobs
 

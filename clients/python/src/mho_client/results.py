@@ -78,7 +78,7 @@ def result_of(message: results_pb2.Result, summary: str, arrays: Iterable[Fetche
         std_error=by_role.get(results_pb2.ARRAY_ROLE_STD_ERROR, {}),
         curves=by_role.get(results_pb2.ARRAY_ROLE_CURVE, {}),
         top={
-            layer.layer: tuple(_unit(layer.layer, unit) for unit in layer.top)
+            layer.layer: tuple(unit_score(layer.layer, unit) for unit in layer.top)
             for layer in message.layers
         },
         completeness_gap=(
@@ -136,7 +136,8 @@ def _whole(begin: jobs_pb2.FetchScoresResponse.Begin, array: Array, filled: int)
     return FetchedArray(begin.key, begin.role, begin.subject, array)
 
 
-def _unit(layer: str, message: results_pb2.UnitScore) -> UnitScore:
+def unit_score(layer: str, message: results_pb2.UnitScore) -> UnitScore:
+    """A unit of ``layer`` as a message tells of it."""
     return UnitScore(
         layer=layer,
         unit=message.unit,
