@@ -13,6 +13,9 @@ from mho.types import FloatArray
 AXIS = "removed"
 """The curve that is the x axis of all others."""
 
+_TICKS = 12
+"""The last tick, at the number of all units, keeps this part of the axis free before it."""
+
 _KNOWN = {
     "top": ("highest scores first", style.ORANGE),
     "bottom": ("lowest scores first", style.BLUE),
@@ -55,7 +58,7 @@ def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
     axes.set_ylabel(style.short(value.replace("_", " "), 40) or "value")
     axes.grid(axis="y", color=style.FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_xlim(float(removed.min()), float(removed.max()))
+    _set_axis(axes, removed)
     axes.margins(y=0.06)
     axes.legend(loc="best", title="removed in the order of", alignment="left", title_fontsize=9)
     caption = "The value as ever more units are replaced by their substitutes"
@@ -63,6 +66,19 @@ def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
         caption += f"; band: from the lowest to the highest of {draws} draws"
     style.header(figure, "What is left as units are removed", f"{caption}.")
     return style.png(figure), f"{caption}."
+
+
+def _set_axis(axes: Axes, removed: FloatArray) -> None:
+    """All points, with as much room for each where they lie ever wider apart."""
+    most = float(removed.max())
+    if len(removed) <= most:
+        axes.set_xscale("function", functions=(np.log1p, np.expm1))
+        ticks = [0.0, *(n * 10.0**k for k in range(int(np.log10(most)) + 1) for n in (1, 2, 5))]
+        room = np.log1p(most) / _TICKS
+        shown = [tick for tick in ticks if np.log1p(most) - np.log1p(tick) >= room]
+        axes.set_xticks([*shown, most], [f"{tick:,.0f}" for tick in [*shown, most]])
+        axes.minorticks_off()
+    axes.set_xlim(float(removed.min()), most)
 
 
 def _line(
