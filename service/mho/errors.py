@@ -13,10 +13,14 @@ class MhoError(Exception):
 
     reason = "INTERNAL"
 
-    def __init__(self, message: str, *, subject: str = "") -> None:
+    def __init__(
+        self, message: str, *, subject: str = "", retry_seconds: float | None = None
+    ) -> None:
+        """retry_seconds: when it makes sense to try again, where trying again can help."""
         super().__init__(message)
         self.message = message
         self.subject = subject
+        self.retry_seconds = retry_seconds
 
 
 class InvalidModel(MhoError):
@@ -89,6 +93,12 @@ class FailedPrecondition(MhoError):
     """The resource is not in a state that allows the call."""
 
     reason = "FAILED_PRECONDITION"
+
+
+class Unavailable(MhoError):
+    """The server is about to stop, or cannot serve just now; the same call helps soon."""
+
+    reason = "UNAVAILABLE"
 
 
 class Cancelled(MhoError):

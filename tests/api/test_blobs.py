@@ -54,12 +54,12 @@ def test_an_empty_blob_needs_no_chunk(server: Running) -> None:
 def test_an_upload_that_makes_no_sense_is_refused(server: Running) -> None:
     content = b"x" * (MIB + 1)
     for requests, field in (
-        ([], "part"),
-        ([chunk(b"x")], "part"),
-        ([begin(b"x"), begin(b"x")], "part"),
+        ([], "begin"),
+        ([chunk(b"x")], "begin"),
+        ([begin(b"x"), begin(b"x")], "chunk"),
         ([begin(content), chunk(content)], "chunk"),
-        ([begin(content, 5), chunk(b"x")], "offset"),
-        ([begin(b"x", parent="tenants")], "parent"),
+        ([begin(content, 5), chunk(b"x")], "begin.offset"),
+        ([begin(b"x", parent="tenants")], "begin.parent"),
     ):
         code, status, details = failure(lambda sent=requests: upload(server, *sent))
         assert code == grpc.StatusCode.INVALID_ARGUMENT, status

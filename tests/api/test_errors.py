@@ -8,7 +8,8 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from mho import errors as domain
-from mho.api.errors import status_of
+from mho.api.errors import CODES, status_of
+from mho_client.v1 import jobs_pb2
 
 
 def details(status: object) -> dict[str, object]:
@@ -55,8 +56,21 @@ def test_every_domain_error_has_a_code() -> None:
 
 
 def test_a_server_that_stops_is_unavailable() -> None:
-    error = domain.FailedPrecondition("the server is stopping", subject="server")
-    assert status_of(error).code == code_pb2.UNAVAILABLE
+    error = domain.Unavailable("the server is stopping", subject="server", retry_seconds=1.5)
+    status = status_of(error)
+    assert status.code == code_pb2.UNAVAILABLE
+    assert details(status)["RetryInfo"].retry_delay.ToMilliseconds() == 1500
+
+
+def test_every_reason_has_a_status() -> None:
+    kinds = domain.MhoError.__subclasses__()
+    assert {kind.reason for kind in kinds} == set(CODES)
+
+
+def test_a_missing_resource_is_named() -> None:
+    request = jobs_pb2.GetJobRequest(name="tenants/default/jobs/x")
+    info = details(status_of(domain.NotFound("none", subject="job"), "", request))["ResourceInfo"]
+    assert (info.resource_type, info.resource_name) == ("job", request.name)
 
 
 def test_an_unknown_exception_leaves_an_incident_and_nothing_else(

@@ -82,6 +82,48 @@ def test_scores_are_streamed_array_by_array(server: Running, done: str) -> None:
     assert "block/relu" in status.message
 
 
+def test_curves_and_pictures_are_findings(server: Running, done: str) -> None:
+    found = server.jobs.GetResult(jobs_pb2.GetResultRequest(name=done)).findings
+    assert [(each.title, each.WhichOneof("kind")) for each in found] == [
+        ("highest scores first", "curve"),
+        ("Units", "image"),
+    ]
+    curve = found[0].curve
+    assert (curve.key, curve.x_label, curve.draws) == ("curves/top", "units removed", 2)
+    assert (list(curve.x), list(curve.y)) == ([0, 1, 2, 3], [1] * 4)
+    assert list(curve.y_low) == list(curve.y_high) == [1] * 4
+    image = found[1].image
+    assert image.media_type == "image/png"
+    assert fetch(server, image.artifact).startswith(b"\x89PNG")
+
+
+def test_a_kind_of_finding_that_is_not_known_yet_still_has_a_title() -> None:
+    """As a server of a later version would send it: field 12 of Finding, a message."""
+    finding = results_pb2.Finding.FromString(
+        results_pb2.Finding(title="patches", caption="of unit 7").SerializeToString()
+        + b"\x62\x02\x08\x01"
+    )
+    assert finding.WhichOneof("kind") is None
+    assert (finding.title, finding.caption) == ("patches", "of unit 7")
+
+
+@pytest.mark.parametrize("key", ["fc", "block/relu"])
+def test_an_array_is_gone_on_with(server: Running, done: str, key: str) -> None:
+    def bytes_of(offset: int) -> bytes:
+        request = jobs_pb2.FetchScoresRequest(name=done, keys=[key], offset=offset)
+        begin, *rest = server.jobs.FetchScores(request)
+        assert begin.begin.key == key
+        return b"".join(answer.chunk for answer in rest)
+
+    whole = toy_entry.SCORES[key].tobytes()
+    for offset in (0, 1, 8, len(whole)):
+        assert bytes_of(offset) == whole[offset:]
+    for offset in (-1, len(whole) + 1):
+        code, _, details = failure(lambda at=offset: bytes_of(at) and None)
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+        assert details["BadRequest"].field_violations[0].field == "offset"
+
+
 def test_artifacts_are_fetched_from_any_offset(server: Running, done: str) -> None:
     listed = server.jobs.ListArtifacts(jobs_pb2.ListArtifactsRequest(parent=done)).artifacts
     by_path = {artifact.path: artifact for artifact in listed}

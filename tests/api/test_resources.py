@@ -38,7 +38,7 @@ def test_a_model_tells_what_is_in_it(server: Running) -> None:
     assert server.model().name == model.name
     assert server.models.GetModel(models_pb2.GetModelRequest(name=model.name)) == model
     layers = server.models.ListLayers(models_pb2.ListLayersRequest(parent=model.name)).layers
-    assert [(layer.name, layer.units, layer.axis) for layer in layers] == [
+    assert [(layer.name, layer.unit_count, layer.unit_axis) for layer in layers] == [
         ("block/relu", 3, 1),
         ("fc", 2, 1),
     ]
@@ -69,8 +69,8 @@ def test_a_bad_model_is_refused(server: Running) -> None:
         ([], {}, "model.main", "INVALID_OPTION"),
         ([toy, toy], {}, "model.files", "INVALID_OPTION"),
         ([files_pb2.File(name="x")], {}, "model.files", "INVALID_OPTION"),
-        ([toy], {"main": "other"}, "main", "INVALID_OPTION"),
-        ([server.file("bad.onnx", b"bad")], {}, "bad.onnx", "INVALID_MODEL"),
+        ([toy], {"main": "other"}, "model.main", "INVALID_OPTION"),
+        ([server.file("bad.onnx", b"bad")], {}, "model.files[0]", "INVALID_MODEL"),
     ):
         code, status, details = failure(lambda f=files, c=changes: create_model(server, *f, **c))
         assert code == grpc.StatusCode.INVALID_ARGUMENT, status
@@ -104,7 +104,7 @@ def test_layers_come_in_pages_that_fit(server: Running) -> None:
 def test_a_dataset_is_checked_against_its_model(server: Running) -> None:
     dataset = server.dataset()
     assert dataset.name.startswith("tenants/default/datasets/")
-    assert (dataset.input_count, dataset.labelled, list(dataset.groups)) == (2, False, ["g"])
+    assert (dataset.input_count, dataset.has_labels, list(dataset.subgroups)) == (2, False, ["g"])
     assert dataset.inputs.name == "inputs.npy"
     assert not dataset.HasField("labels")
     request = datasets_pb2.GetDatasetRequest(name=dataset.name)
@@ -116,7 +116,7 @@ def test_a_dataset_is_checked_against_its_model(server: Running) -> None:
     made = server.datasets.CreateDataset(
         datasets_pb2.CreateDatasetRequest(parent=PARENT, dataset=wanted)
     )
-    assert (made.labelled, made.preprocess, made.labels) == (True, "imagenet", labels)
+    assert (made.has_labels, made.preprocess, made.labels) == (True, "imagenet", labels)
     listed = server.datasets.ListDatasets(datasets_pb2.ListDatasetsRequest(parent=PARENT))
     assert [entry.name for entry in listed.datasets[:2]] == [made.name, dataset.name]
     server.datasets.DeleteDataset(datasets_pb2.DeleteDatasetRequest(name=made.name))

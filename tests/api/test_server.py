@@ -109,6 +109,21 @@ def test_large_requests_and_metadata_are_refused(server: Running) -> None:
     assert health(server.channel) == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_bytes_that_are_no_message_are_refused(server: Running) -> None:
+    def sent(call: str, *messages: bytes) -> object:
+        kind = "stream_unary" if call == "Blobs/UploadBlob" else "unary_unary"
+        multi = getattr(server.channel, kind)(
+            f"/mho.v1.{call}", request_serializer=bytes, response_deserializer=bytes
+        )
+        return multi(iter(messages) if kind == "stream_unary" else messages[0])
+
+    for call in ("Jobs/CreateJob", "Models/ListModels", "Blobs/UploadBlob"):
+        for garbage in (b"\xff", b"\x0a\x02\xff\xff", b"\x0a\x7f"):
+            code, status, _ = failure(lambda c=call, g=garbage: sent(c, g))
+            assert code == grpc.StatusCode.INVALID_ARGUMENT, status
+            assert "no message of the type" in status.message
+
+
 def test_an_unforeseen_exception_shows_an_incident_only(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mho.artifacts.chart import Chart
 from mho.artifacts.context import Context
 from mho.artifacts.npz import write_npz
 from mho.artifacts.summary import summary
@@ -39,6 +40,7 @@ STD_ERROR = {"block/relu": np.array([0.1, 0.2, 0.3])}
 RANKING = {"block/relu": np.array([0.4, -1.0, 2.0])}
 MAPS = {"fc": np.arange(8.0).reshape(2, 2, 2)}
 MODEL, WEIGHTS = b"toy made" * 300_000, b"weights"
+PICTURE = Chart("pictures/units.png", "Units", "as they are", b"")
 CURVES = {"removed": np.arange(4.0), "top": np.ones((2, 4))}
 
 
@@ -123,7 +125,9 @@ class Run:
             (folder / "model.onnx").write_bytes(MODEL)
         if self.makes == "apart":
             (folder / "model.onnx.data").write_bytes(WEIGHTS)
-        (folder / "result.json").write_text(json.dumps(summary(result, context)))
+        (folder / "result.json").write_text(
+            json.dumps(summary(result, context, pictures=[PICTURE]))
+        )
 
 
 def open_run(task: Task, settings: Settings) -> Run:

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from mho.artifacts import lines, ranking, style
-from mho.artifacts.charts import FILES, Chart, charts
+from mho.artifacts.chart import Chart
+from mho.artifacts.charts import FILES, charts
 from mho.artifacts.context import Context
+from mho.artifacts.curves import drawable
 from mho.evaluation import Layer
 from mho.results import Completeness, Result
 
@@ -175,11 +177,11 @@ def test_only_curves_over_the_common_axis_are_drawn() -> None:
         "longer": np.ones(4),
         "number": np.array(1.0),
     }
-    assert {name: curve.shape for name, curve in lines.drawable(curves).items()} == {
+    assert {name: curve.shape for name, curve in drawable(curves).items()} == {
         "top": (1, 3),
         "random": (2, 3),
     }
-    assert lines.drawable({"top": np.ones(3)}) == {}
+    assert drawable({"top": np.ones(3)}) == {}
 
 
 def test_orders_are_drawn_beside_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:

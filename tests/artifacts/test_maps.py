@@ -12,7 +12,8 @@ from PIL import Image
 
 from mho.artifacts import style
 from mho.artifacts.canvas import Box
-from mho.artifacts.charts import Chart, charts
+from mho.artifacts.chart import Chart
+from mho.artifacts.charts import charts
 from mho.artifacts.context import Context
 from mho.artifacts.grid import fits
 from mho.artifacts.panels import panels, subjects, titles

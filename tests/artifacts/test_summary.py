@@ -47,7 +47,8 @@ def test_the_keys_are_those_that_were_promised() -> None:
             "completeness",
             "std_error",
         ),
-        *("interval_factor", "layers", "top_units", "curves", "maps", "report", "notes", "files"),
+        *("interval_factor", "layers", "top_units", "curves", "maps", "report", "notes"),
+        *("pictures", "files"),
     ]
     assert found["format"] == "mho-result/1"
     assert found["model"] == {"name": "", "digest": "a" * 64}

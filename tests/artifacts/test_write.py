@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mho.artifacts import write as writing
-from mho.artifacts.charts import Chart
+from mho.artifacts.chart import Chart
 from mho.artifacts.context import Context
 from mho.artifacts.write import check_folder, write
 from mho.errors import InvalidOption

@@ -47,7 +47,7 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
             if begin is None:
                 if part != "begin":
                     raise InvalidOption(
-                        "the first message of an upload must be 'begin'", subject="part"
+                        "the first message of an upload must be 'begin'", subject="begin"
                     )
                 begin = request.begin
                 tenant, offset = tenant_of(begin.parent), begin.offset
@@ -57,7 +57,7 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
                 continue
             if part != "chunk":
                 raise InvalidOption(
-                    "every message of an upload but the first must be a 'chunk'", subject="part"
+                    "every message of an upload but the first must be a 'chunk'", subject="chunk"
                 )
             chunk = request.chunk  # a copy, each time it is asked for
             if len(chunk) > MOST_CHUNK_BYTES:
@@ -68,7 +68,7 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
             await self._receive(tenant, begin, offset, chunk)
             offset += len(chunk)
         if begin is None:
-            raise InvalidOption("an upload needs 'begin' and its chunks", subject="part")
+            raise InvalidOption("an upload needs 'begin' and its chunks", subject="begin")
         received = await self._threads.call(self._control.upload_status, tenant, begin.sha256)
         return await self._upload(tenant, begin.sha256, received)
 

@@ -9,6 +9,7 @@ from google.protobuf.struct_pb2 import ListValue, Value
 
 from mho.api import schema
 from mho.api.paging import slice_of
+from mho.jobs.control import Control
 from mho.method import Method, Option, options_of
 from mho_client.v1 import catalog_pb2, catalog_pb2_grpc
 
@@ -22,12 +23,22 @@ _TYPES = {
 
 
 class Methods(catalog_pb2_grpc.MethodsServicer):
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
     async def ListMethods(  # noqa: N802 the name of the call is the proto's
         self, request: catalog_pb2.ListMethodsRequest, context: Any
     ) -> catalog_pb2.ListMethodsResponse:
         del context
         kinds = list(schema.methods().values())
-        methods, token = slice_of(kinds, _method, request.page_size, request.page_token)
+        methods, token = slice_of(
+            kinds,
+            _method,
+            request.page_size,
+            request.page_token,
+            self._control.page_tokens,
+            ("methods",),
+        )
         return catalog_pb2.ListMethodsResponse(methods=methods, next_page_token=token)
 
 

@@ -103,9 +103,9 @@ def layer_message(entry: Mapping[str, Any]) -> models_pb2.Layer:
     return models_pb2.Layer(
         name=entry["name"],
         op_type=entry["op_type"],
-        units=entry["units"],
+        unit_count=entry["units"],
         shape=[_dimension(extent) for extent in entry["shape"]],
-        axis=entry["axis"],
+        unit_axis=entry["axis"],
         engines=entry["engines"],
     )
 
@@ -144,8 +144,9 @@ def dataset_message(record: DatasetRecord) -> datasets_pb2.Dataset:
         preprocess=record.preprocess or "",
         digest=record.digest,
         input_count=summary.get("inputs", 0),
-        labelled=bool(summary.get("labels", False)),
-        groups=summary.get("groups", ()),
+        has_labels=bool(summary.get("labels", False)),
+        has_targets=bool(summary.get("truth", False)),
+        subgroups=summary.get("groups", ()),
         concepts=summary.get("concepts", ()),
         create_time=timestamp(record.created),
     )
@@ -248,8 +249,8 @@ def progress_message(progress: Progress) -> jobs_pb2.Progress:
     )
 
 
-def error_message(error: JobError) -> jobs_pb2.Error:
-    return jobs_pb2.Error(reason=error.reason, message=error.message, subject=error.subject)
+def error_message(error: JobError) -> jobs_pb2.JobError:
+    return jobs_pb2.JobError(reason=error.reason, message=error.message, subject=error.subject)
 
 
 def event_message(event: Event, error: JobError | None) -> jobs_pb2.JobEvent:

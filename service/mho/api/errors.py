@@ -1,9 +1,10 @@
 """Domain errors -> ``google.rpc.Status``: a code, a sentence, and details that programs can read.
 
 Every status carries ``ErrorInfo`` (``reason`` as in ``mho.errors``, domain ``mho``); beside it, as
-fits the code, ``BadRequest`` with the field at fault, ``ResourceInfo``, ``PreconditionFailure`` or
-``QuotaFailure``. An exception that is no domain error becomes INTERNAL with a random incident
-number under which the log has the rest; nothing else of it leaves the server.
+fits the code, ``BadRequest`` with the path of the field at fault, ``ResourceInfo``,
+``PreconditionFailure`` or ``QuotaFailure``, and ``RetryInfo`` where the same call can help later.
+An exception that is no domain error becomes INTERNAL with a random incident number under which the
+log has the rest; nothing else of it leaves the server.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from mho.api.fields import path_of, resource_of
 from mho.errors import MhoError
 
 DOMAIN = "mho"
 DETAILS = "grpc-status-details-bin"
 """Under this key of the trailing metadata clients find the serialized status."""
 
-_CODES = {
+CODES = {
     "INVALID_MODEL": code_pb2.INVALID_ARGUMENT,
     "INVALID_DATA": code_pb2.INVALID_ARGUMENT,
     "INVALID_OPTION": code_pb2.INVALID_ARGUMENT,
@@ -30,6 +32,7 @@ _CODES = {
     "UNSUPPORTED": code_pb2.FAILED_PRECONDITION,
     "TOO_EXPENSIVE": code_pb2.FAILED_PRECONDITION,
     "FAILED_PRECONDITION": code_pb2.FAILED_PRECONDITION,
+    "UNAVAILABLE": code_pb2.UNAVAILABLE,
     "RESOURCE_EXHAUSTED": code_pb2.RESOURCE_EXHAUSTED,
     "UNAUTHENTICATED": code_pb2.UNAUTHENTICATED,
     "PERMISSION_DENIED": code_pb2.PERMISSION_DENIED,
@@ -39,6 +42,7 @@ _CODES = {
     "CANCELLED": code_pb2.CANCELLED,
     "WORKER_CRASHED": code_pb2.ABORTED,
 }
+"""Reason of a domain error -> the status of a call that fails for it."""
 
 # The status travels in the trailing metadata, of which clients accept 8 KiB by default. The
 # sentence is in it three times: once percent-encoded, which makes up to three of each byte, and
@@ -49,13 +53,14 @@ _MOST_SUBJECT_BYTES = 200
 _log = logging.getLogger("mho.api")
 
 
-def status_of(error: Exception, call: str = "") -> status_pb2.Status:
-    """The status by which a caller learns of ``error``; ``call`` is for the log."""
-    if not isinstance(error, MhoError) or error.reason not in _CODES:
+def status_of(
+    error: Exception, call: str = "", request: Message | None = None
+) -> status_pb2.Status:
+    """The status by which a caller learns of ``error``; ``call`` is for the log, and in ``request``
+    the field at fault is looked for."""
+    if not isinstance(error, MhoError) or error.reason not in CODES:
         return _internal(error, call)
-    code = _CODES[error.reason]
-    if error.subject == "server" and code == code_pb2.FAILED_PRECONDITION:
-        code = code_pb2.UNAVAILABLE  # it is the server that stops; the same call helps later
+    code = CODES[error.reason]
     message = _shortened(error.message, _MOST_BYTES)
     subject = _shortened(error.subject, _MOST_SUBJECT_BYTES)
     status = status_pb2.Status(code=code, message=message)
@@ -63,9 +68,13 @@ def status_of(error: Exception, call: str = "") -> status_pb2.Status:
     if subject:
         info.metadata["subject"] = subject
     status.details.add().Pack(info)
-    detail = _detail(code, error.reason, subject, message)
+    detail = _detail(code, error.reason, subject, message, request)
     if detail is not None:
         status.details.add().Pack(detail)
+    if error.retry_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(error.retry_seconds * 1000))
+        status.details.add().Pack(retry)
     return status
 
 
@@ -98,16 +107,26 @@ def _internal(error: Exception, call: str) -> status_pb2.Status:
     return status
 
 
-def _detail(code: int, reason: str, subject: str, message: str) -> Any:
+def _detail(code: int, reason: str, subject: str, message: str, request: Message | None) -> Any:
     """The detail that fits the code; None where none does."""
     if code == code_pb2.INVALID_ARGUMENT and subject:
+        path = subject if request is None else path_of(request, subject)
         return error_details_pb2.BadRequest(
             field_violations=[
-                error_details_pb2.BadRequest.FieldViolation(field=subject, description=message)
+                error_details_pb2.BadRequest.FieldViolation(
+                    field=_shortened(path, _MOST_SUBJECT_BYTES),
+                    description=message,
+                    reason=reason,
+                )
             ]
         )
     if code in (code_pb2.NOT_FOUND, code_pb2.ALREADY_EXISTS):
-        return error_details_pb2.ResourceInfo(resource_type=subject, description=message)
+        name = "" if request is None else resource_of(request, subject)
+        return error_details_pb2.ResourceInfo(
+            resource_type=subject,
+            resource_name=_shortened(name, _MOST_SUBJECT_BYTES),
+            description=message,
+        )
     if code == code_pb2.FAILED_PRECONDITION:
         return error_details_pb2.PreconditionFailure(
             violations=[

@@ -48,9 +48,11 @@ class Findings(jobs_pb2_grpc.JobsServicer):
                     f"the result has no array '{missing[0]}'; it has {', '.join(stored.keys)}",
                     subject="keys",
                 )
-            for key in request.keys or stored.keys:
+            for number, key in enumerate(request.keys or stored.keys):
                 array = await self._threads.call(stored.open, key)
                 opened.callback(array.close)
+                if offset := request.offset if number == 0 else 0:
+                    await self._threads.call(array.skip, offset)
                 await context.write(jobs_pb2.FetchScoresResponse(begin=_begin(array)))
                 while chunk := await self._threads.call(array.read, CHUNK_BYTES):
                     await context.write(jobs_pb2.FetchScoresResponse(chunk=chunk))
@@ -66,6 +68,8 @@ class Findings(jobs_pb2_grpc.JobsServicer):
             lambda artifact: artifact_message(artifact, tenant, job),
             request.page_size,
             request.page_token,
+            self._control.page_tokens,
+            ("artifacts", tenant, job),
         )
         return jobs_pb2.ListArtifactsResponse(artifacts=artifacts, next_page_token=token)
 
@@ -101,8 +105,7 @@ class Findings(jobs_pb2_grpc.JobsServicer):
             keys = stored.keys
         finally:
             stored.close()
-        result = result_message(json.loads(text))
-        result.job = job_name(tenant, job)
+        result = result_message(json.loads(text), job_name(tenant, job))
         result.keys.extend(keys)
         if len(text.encode()) <= _MOST_SUMMARY_BYTES:
             result.summary_json = text
@@ -124,12 +127,13 @@ def _begin(array: StoredArray) -> jobs_pb2.FetchScoresResponse.Begin:
     )
 
 
-def result_message(summary: Mapping[str, Any]) -> results_pb2.Result:
-    """The typed part of a ``result.json``."""
+def result_message(summary: Mapping[str, Any], job: str) -> results_pb2.Result:
+    """The typed part of the ``result.json`` of the job called ``job``."""
     gaps = [
         entry["gap"]["max"] for entry in summary["completeness"] if entry["gap"]["max"] is not None
     ]
     return results_pb2.Result(
+        job=job,
         method=summary["method"],
         estimand=summary["estimand"],
         engine=summary["engine"] or "",
@@ -140,9 +144,32 @@ def result_message(summary: Mapping[str, Any]) -> results_pb2.Result:
         ],
         completeness_gap=max(gaps) if gaps else None,
         evaluations=summary["evaluations"],
-        seconds=summary["seconds"],
+        wall_seconds=summary["seconds"],
         notes=summary["notes"],
+        findings=[
+            *(_curve(name, told) for name, told in summary["curves"].items()),
+            *(_picture(told, job) for told in summary["pictures"]),
+        ],
     )
+
+
+def _curve(name: str, told: Mapping[str, Any]) -> results_pb2.Finding:
+    curve = results_pb2.Curve(
+        key=f"curves/{name}",
+        x_label=told["x_label"],
+        y_label=told["y_label"],
+        draws=told["draws"],
+        **{
+            axis: [finite(value) for value in told.get(axis, ())]
+            for axis in ("x", "y", "y_low", "y_high")
+        },
+    )
+    return results_pb2.Finding(title=told["title"], curve=curve)
+
+
+def _picture(told: Mapping[str, Any], job: str) -> results_pb2.Finding:
+    image = results_pb2.Image(artifact=f"{job}/artifacts/{told['file']}", media_type="image/png")
+    return results_pb2.Finding(title=told["title"], caption=told["caption"], image=image)
 
 
 def _unit(entry: Mapping[str, Any]) -> results_pb2.UnitScore:

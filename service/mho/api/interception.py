@@ -8,11 +8,17 @@ from typing import Any
 import grpc
 
 
-def with_behaviour(handler: Any, wrap: Callable[[Any], Any]) -> grpc.RpcMethodHandler[Any, Any]:
-    """The handler, doing ``wrap(what it did)``."""
+def _as_it_is(deserialize: Any) -> Any:
+    return deserialize
+
+
+def with_behaviour(
+    handler: Any, wrap: Callable[[Any], Any], reading: Callable[[Any], Any] = _as_it_is
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """The handler, doing ``wrap(what it did)``, and reading requests by ``reading(what did)``."""
     make, behaviour = _parts(handler)
     made: grpc.RpcMethodHandler[Any, Any] = make(
-        wrap(behaviour), handler.request_deserializer, handler.response_serializer
+        wrap(behaviour), reading(handler.request_deserializer), handler.response_serializer
     )
     return made
 

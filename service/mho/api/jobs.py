@@ -12,7 +12,7 @@ from mho.api.names import child_of, tenant_of
 from mho.api.paging import page
 from mho.api.threads import Threads
 from mho.api.watchers import Watchers
-from mho.errors import FailedPrecondition, InvalidOption
+from mho.errors import InvalidOption, Unavailable
 from mho.jobs.control import Control
 from mho.jobs.job import Event, JobState
 from mho_client.v1 import jobs_pb2
@@ -110,9 +110,10 @@ class Jobs(Findings):
                 if state.final:
                     return
                 if self._watchers.closed:
-                    raise FailedPrecondition(
+                    raise Unavailable(
                         f"the server is stopping; watch again with resume_sequence {seen}",
                         subject="server",
+                        retry_seconds=1,
                     )
                 await bell.wait()
 

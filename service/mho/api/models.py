@@ -71,6 +71,11 @@ class Models(models_pb2_grpc.ModelsServicer):
         tenant, model = child_of(request.parent, "models", field="parent")
         record = await self._threads.call(self._control.get_model, tenant, model)
         layers, token = slice_of(
-            record.summary.get("layers", ()), layer_message, request.page_size, request.page_token
+            record.summary.get("layers", ()),
+            layer_message,
+            request.page_size,
+            request.page_token,
+            self._control.page_tokens,
+            ("layers", tenant, model),
         )
         return models_pb2.ListLayersResponse(layers=layers, next_page_token=token)

@@ -6,14 +6,13 @@ asked for where they are large.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
 from mho.errors import InvalidOption, ResourceExhausted
+from mho.jobs.paging import PageTokens
 
 _Record = TypeVar("_Record")
 _Message = TypeVar("_Message", bound=Message)
@@ -21,7 +20,6 @@ _Message = TypeVar("_Message", bound=Message)
 MOST_BYTES = 3 * 1024 * 1024
 _DEFAULT = 1000
 _LARGEST = 10_000
-_PREFIX = b"at:"
 
 
 async def page(
@@ -44,15 +42,21 @@ async def page(
 
 
 def slice_of(
-    entries: Sequence[_Record], convert: Callable[[_Record], _Message], size: int, token: str
+    entries: Sequence[_Record],
+    convert: Callable[[_Record], _Message],
+    size: int,
+    token: str,
+    tokens: PageTokens,
+    scope: tuple[str, ...],
 ) -> tuple[list[_Message], str]:
-    """(messages, next token) of a part of ``entries``, which never change."""
+    """(messages, next token) of a part of ``entries``, which never change; ``scope``: whose they
+    are and which."""
     if size < 0:
         raise InvalidOption(
             f"page_size is {size}; give 0 for the default or a positive number",
             subject="page_size",
         )
-    start = _offset(token, len(entries))
+    start = tokens.read(token, scope) or 0
     messages: list[_Message] = []
     spent = 0
     for entry in entries[start : start + min(size or _DEFAULT, _LARGEST)]:
@@ -62,27 +66,4 @@ def slice_of(
             break
         messages.append(message)
     end = start + len(messages)
-    return messages, _token(end) if end < len(entries) else ""
-
-
-def _token(offset: int) -> str:
-    return base64.urlsafe_b64encode(_PREFIX + str(offset).encode()).decode()
-
-
-def _offset(token: str, length: int) -> int:
-    if not token:
-        return 0
-    try:
-        text = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-        if not text.startswith(_PREFIX) or len(text) > 20:
-            raise ValueError
-        offset = int(text.removeprefix(_PREFIX))
-        if not 0 < offset < length:
-            raise ValueError
-    except (ValueError, binascii.Error):
-        raise InvalidOption(
-            "the page_token is not one that this listing gave; pass next_page_token of the page "
-            "before unchanged, or leave it empty to start anew",
-            subject="page_token",
-        ) from None
-    return offset
+    return messages, tokens.write(end, scope) if end < len(entries) else ""

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from mho.errors import InvalidData
+from mho.errors import InvalidData, InvalidOption
 
 _SUFFIX = ".npy"
 _STD_ERROR = "/std_error"
@@ -55,6 +55,20 @@ class StoredArray:
             return self._stream.read(most)
         piece, self._ready = self._ready[:most], self._ready[most:]
         return bytes(piece)
+
+    def skip(self, count: int) -> None:
+        """Leave out the next ``count`` bytes; InvalidOption where the array does not have them."""
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if not 0 <= count <= size:
+            raise InvalidOption(
+                f"offset is {count}; the array '{self.key}' has {size} bytes, so it must lie "
+                f"between 0 and {size}",
+                subject="offset",
+            )
+        if self._ready is None:
+            self._stream.seek(count, 1)
+        else:
+            self._ready = self._ready[count:]
 
     def close(self) -> None:
         self._stream.close()

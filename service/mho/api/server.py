@@ -87,7 +87,7 @@ class Server:
         jobs_pb2_grpc.add_JobsServicer_to_server(
             Jobs(self._control, self._threads, self._watchers), server
         )
-        catalog_pb2_grpc.add_MethodsServicer_to_server(Methods(), server)
+        catalog_pb2_grpc.add_MethodsServicer_to_server(Methods(self._control), server)
         attributions_pb2_grpc.add_AttributionsServicer_to_server(
             Attributions(self._control, self._threads, self._settings.serving_seconds), server
         )

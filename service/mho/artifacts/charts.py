@@ -6,27 +6,18 @@ the caption says what was left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from mho.artifacts.chart import Chart
 from mho.artifacts.context import Context
+from mho.artifacts.curves import drawable
 from mho.artifacts.ranking import by_layer
+from mho.artifacts.summary import value_name
 from mho.results import Result
 
 MAPS = "maps.png"
 FILES = ("curves.png", MAPS, "units.png", "layers.png", "inputs.png", "completeness.png")
 """Every file that ``charts`` can give."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture: the name of its file, what it shows in words, and the PNG itself."""
-
-    file: str
-    title: str
-    caption: str
-    png: bytes
 
 
 def charts(result: Result, context: Context) -> list[Chart]:
@@ -37,9 +28,8 @@ def charts(result: Result, context: Context) -> list[Chart]:
     layers = [e for e in by_layer(result, context) if np.isfinite(e.mean).any()]
     found: list[Chart] = []
     with style.drawing():
-        if lines.drawable(result.curves):
-            value = str(result.report.get("value") or context.options.get("value") or "")
-            png, caption = lines.draw(result.curves, value)
+        if drawable(result.curves):
+            png, caption = lines.draw(result.curves, value_name(result, context))
             found.append(Chart("curves.png", "What is left as units are removed", caption, png))
         if maps.drawable(result):
             png, caption = maps.draw(result, context)

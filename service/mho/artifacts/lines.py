@@ -8,38 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mho.artifacts import style
+from mho.artifacts.curves import AXIS, AXIS_IN_WORDS, drawable, in_words
 from mho.types import FloatArray
-
-AXIS = "removed"
-"""The curve that is the x axis of all others."""
 
 _TICKS = 12
 """The last tick, at the number of all units, keeps this part of the axis free before it."""
 
-_KNOWN = {
-    "top": ("highest scores first", style.ORANGE),
-    "bottom": ("lowest scores first", style.BLUE),
-    "random": ("random order", style.GREY),
-    "activation": ("highest mean |activation| first", ""),
-    "weight_norm": ("largest weights first", ""),
-    "conductance": ("highest conductance first", ""),
-    "gradient_x_activation": ("highest gradient × activation first", ""),
-}
-"""Curve -> what the order is called, and its colour; the others take theirs from the cycle and are
-dashed."""
-
-
-def drawable(curves: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """The curves that run over the x axis, each ``(draws, points)``; none without an x axis."""
-    axis = curves.get(AXIS)
-    if axis is None or np.ndim(axis) != 1 or len(axis) < 2:
-        return {}
-    found = {name: np.atleast_2d(curve) for name, curve in curves.items() if name != AXIS}
-    return {
-        name: curve
-        for name, curve in found.items()
-        if curve.ndim == 2 and curve.shape[1] == len(axis) and len(curve)
-    }
+_COLOURS = {"top": style.ORANGE, "bottom": style.BLUE, "random": style.GREY}
+"""The other curves take theirs from the cycle and are dashed."""
 
 
 def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
@@ -50,11 +26,12 @@ def draw(curves: Mapping[str, FloatArray], value: str) -> tuple[bytes, str]:
     unknown = iter(style.CYCLE[2:] * len(curves))
     draws = 1
     for name, curve in drawable(curves).items():
-        words, colour = _KNOWN.get(name, (name, ""))
+        colour = _COLOURS.get(name)
         dash = "-" if colour else "--"
-        _line(axes, removed, curve, style.short(words, 40), colour or next(unknown), dash)
+        words = style.short(in_words(name), 40)
+        _line(axes, removed, curve, words, colour or next(unknown), dash)
         draws = max(draws, len(curve))
-    axes.set_xlabel("units removed")
+    axes.set_xlabel(AXIS_IN_WORDS)
     axes.set_ylabel(style.short(value.replace("_", " "), 40) or "value")
     axes.grid(axis="y", color=style.FAINT, linewidth=0.8)
     axes.set_axisbelow(True)

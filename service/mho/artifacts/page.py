@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mho.artifacts.charts import MAPS, Chart
+from mho.artifacts.chart import Chart
+from mho.artifacts.charts import MAPS
 
 _ROWS = 15  # of the table of units
 _LAYER_TABLES = 60

@@ -23,10 +23,13 @@ top_units       layer -> the ten units of largest magnitude: ``{"unit", "score"}
                 apply, ``"std_error"``, ``"position"`` (neuron granularity), ``"name"`` (groups),
                 ``"magnitude"`` (scores per input: the mean of ``|score|``, by which they are
                 ranked; ``score`` is then the mean)
-curves          names of the curves in ``scores.npz`` under ``curves/``
+curves          name -> ``{"title", "x_label", "y_label", "draws", "x", "y"}`` of the curves that
+                lie in ``scores.npz`` under ``curves/``, at no more than 1,000 points; ``y`` is the
+                mean over the draws; of several ``"y_low"`` and ``"y_high"`` are the extremes
 maps            names of the layers that have maps in ``scores.npz`` under ``maps/``
 report          further figures of the method
 notes           sentences that the reader must see
+pictures        ``{"file", "title", "caption"}`` of each, in the order in which they are best seen
 files           every file of the result, by name
 ==============  =================================================================================
 
@@ -42,7 +45,9 @@ from typing import Any
 
 import numpy as np
 
+from mho.artifacts.chart import Chart
 from mho.artifacts.context import Context
+from mho.artifacts.curves import described
 from mho.artifacts.ranking import LayerScores, by_layer
 from mho.results import Completeness, Result
 from mho.types import Array, FloatArray
@@ -54,7 +59,9 @@ TOP = 10
 """How many units of each layer are named."""
 
 
-def summary(result: Result, context: Context, files: Sequence[str] = ()) -> dict[str, Any]:
+def summary(
+    result: Result, context: Context, files: Sequence[str] = (), pictures: Sequence[Chart] = ()
+) -> dict[str, Any]:
     """The content of ``result.json``, as described at the head of this module."""
     layers = by_layer(result, context)
     found = {
@@ -90,13 +97,21 @@ def summary(result: Result, context: Context, files: Sequence[str] = ()) -> dict
             for layer in context.layers.values()
         ],
         "top_units": {entry.layer: _top(entry) for entry in layers},
-        "curves": list(result.curves),
+        "curves": described(result.curves, value_name(result, context)),
         "maps": list(result.maps),
         "report": result.report,
         "notes": result.notes,
+        "pictures": [
+            {"file": each.file, "title": each.title, "caption": each.caption} for each in pictures
+        ],
         "files": sorted(files),
     }
     return {key: plain(value) for key, value in found.items()}
+
+
+def value_name(result: Result, context: Context) -> str:
+    """The name of the value function V; empty where there is none."""
+    return str(result.report.get("value") or context.options.get("value") or "")
 
 
 def plain(value: Any) -> Any:

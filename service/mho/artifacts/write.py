@@ -16,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mho.artifacts.chart import Chart
 from mho.artifacts.charts import FILES as CHART_FILES
-from mho.artifacts.charts import Chart, charts
+from mho.artifacts.charts import charts
 from mho.artifacts.context import Context
 from mho.artifacts.npz import write_npz
 from mho.artifacts.page import page
@@ -46,7 +47,7 @@ def write(result: Result, context: Context, folder: Path) -> list[Path]:
     pictures = charts(result, context)
     made = () if result.model is None else result.model.names
     files = [SUMMARY, SCORES, PAGE, *made, *(chart.file for chart in pictures)]
-    found = summary(result, context, files)
+    found = summary(result, context, files, pictures)
     undo = folder if not folder.exists() else None
     try:
         folder.mkdir(parents=True, exist_ok=True)

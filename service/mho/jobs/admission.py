@@ -43,10 +43,10 @@ def check_display_name(name: str) -> str:
 
 def check_request_id(request_id: str) -> str:
     """``request_id`` where it can be kept; otherwise InvalidOption."""
-    if len(request_id) > 128 or not request_id.isprintable():
+    if request_id and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id):
         raise InvalidOption(
-            "the request id is longer than 128 characters or holds some that cannot be printed; "
-            "a UUID is a good one",
+            f"the request id is {request_id[:80]!r}; at most 64 letters, digits, '.', '_' and '-' "
+            "are taken: a UUID is a good one",
             subject="request_id",
         )
     return request_id

@@ -39,7 +39,7 @@ def check_digest(digest: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise InvalidOption(
             f"{digest[:70]!r} is no SHA-256 digest; 64 hexadecimal digits in lower case are needed",
-            subject="digest",
+            subject="sha256",
         )
     return digest
 
@@ -80,7 +80,7 @@ class Blobs:
         if len(digests) > _MOST_DIGESTS:
             raise InvalidOption(
                 f"{len(digests)} digests were asked for; ask for at most {_MOST_DIGESTS} at a time",
-                subject="digests",
+                subject="sha256",
             )
         wanted = list(dict.fromkeys(check_digest(digest) for digest in digests))
         present = self.held(tenant, wanted)
@@ -107,7 +107,7 @@ class Blobs:
                 if complete != size:
                     raise InvalidOption(
                         f"blob {digest} is complete with {complete} bytes; this upload says {size}",
-                        subject="size",
+                        subject="size_bytes",
                     )
                 return complete
             if offset + len(chunk) <= upload.received and len(chunk):
@@ -130,7 +130,7 @@ class Blobs:
                 raise InvalidData(
                     f"the {size} bytes sent for blob {digest} have the digest {found}; "
                     "send the file again from offset 0",
-                    subject="digest",
+                    subject="sha256",
                 )
             self._place(tenant, digest, size, upload)
             return size
@@ -214,7 +214,7 @@ class Blobs:
             raise ResourceExhausted(
                 f"blob {digest} has {size} bytes; at most {self._largest} are taken "
                 "(setting max_upload_bytes)",
-                subject="size",
+                subject="size_bytes",
             )
         if length > LARGEST_CHUNK or (length == 0 and size > 0):
             raise InvalidOption(
@@ -238,7 +238,7 @@ class Blobs:
             raise ResourceExhausted(
                 f"unfinished uploads hold {pending} bytes, and at most {self._largest} may "
                 "(setting max_upload_bytes); finish them first",
-                subject="size",
+                subject="size_bytes",
             )
 
     def _append(self, upload: _Upload, chunk: bytes) -> None:

@@ -81,7 +81,7 @@ class Control:
         self._lock = DirectoryLock(layout, shared=bool(settings.database))
         try:
             database = Database(layout, settings.database)
-            tokens = PageTokens(load_key(layout.root / "page-key"))
+            tokens = self.page_tokens = PageTokens(load_key(layout.root / "page-key"))
         except BaseException:
             self._lock.release()
             raise

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mho.config import Settings
-from mho.errors import FailedPrecondition, InvalidModel, MhoError, ResourceExhausted
+from mho.errors import InvalidModel, MhoError, ResourceExhausted, Unavailable
 from mho.jobs.messages import Message, PipeClosed, error_of, text_of
 from mho.jobs.processes import WorkerProcess
 from mho.telemetry.about import about, fields
@@ -180,4 +180,4 @@ class Inspectors:
 
 
 def _stopping() -> MhoError:
-    return FailedPrecondition("the server is stopping; try again later", subject="server")
+    return Unavailable("the server is stopping; try again soon", subject="server", retry_seconds=1)

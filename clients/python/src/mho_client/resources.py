@@ -73,16 +73,19 @@ class Layer:
         return Layer(
             name=message.name,
             op_type=message.op_type,
-            units=message.units,
+            units=message.unit_count,
             shape=tuple(_extent(dimension) for dimension in message.shape),
-            axis=message.axis,
+            axis=message.unit_axis,
             engines=tuple(message.engines),
         )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset on the server; ``name`` is ``tenants/{tenant}/datasets/{id}``."""
+    """A dataset on the server; ``name`` is ``tenants/{tenant}/datasets/{id}``.
+
+    labelled, targeted: whether each input has a class label, a regression target.
+    """
 
     name: str
     display_name: str
@@ -91,7 +94,8 @@ class Dataset:
     preprocess: str
     inputs: int
     labelled: bool
-    groups: tuple[str, ...]
+    targeted: bool
+    subgroups: tuple[str, ...]
     concepts: tuple[str, ...]
     created: datetime
 
@@ -104,8 +108,9 @@ class Dataset:
             digest=message.digest,
             preprocess=message.preprocess,
             inputs=message.input_count,
-            labelled=message.labelled,
-            groups=tuple(message.groups),
+            labelled=message.has_labels,
+            targeted=message.has_targets,
+            subgroups=tuple(message.subgroups),
             concepts=tuple(message.concepts),
             created=when(message.create_time),
         )
@@ -185,7 +190,7 @@ class JobError:
     subject: str
 
     @staticmethod
-    def of(message: jobs_pb2.Error) -> JobError:
+    def of(message: jobs_pb2.JobError) -> JobError:
         return JobError(message.reason, message.message, message.subject)
 
 

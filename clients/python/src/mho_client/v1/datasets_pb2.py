@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mho_client.v1 import files_pb2 as mho_dot_v1_dot_files__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mho/v1/datasets.proto\x12\x06mho.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12mho/v1/files.proto\"\x96\x02\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x1c\n\x06inputs\x18\x04 \x01(\x0b\x32\x0c.mho.v1.File\x12\x1c\n\x06labels\x18\x05 \x01(\x0b\x32\x0c.mho.v1.File\x12\x12\n\npreprocess\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x13\n\x0binput_count\x18\x08 \x01(\x03\x12\x10\n\x08labelled\x18\t \x01(\x08\x12\x0e\n\x06groups\x18\n \x03(\t\x12\x10\n\x08\x63oncepts\x18\x0b \x03(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x14\x43reateDatasetRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12 \n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32\x0f.mho.v1.Dataset\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListDatasetsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x14ListDatasetsResponse\x12!\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x0f.mho.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x96\x02\n\x08\x44\x61tasets\x12>\n\rCreateDataset\x12\x1c.mho.v1.CreateDatasetRequest\x1a\x0f.mho.v1.Dataset\x12\x38\n\nGetDataset\x12\x19.mho.v1.GetDatasetRequest\x1a\x0f.mho.v1.Dataset\x12I\n\x0cListDatasets\x12\x1b.mho.v1.ListDatasetsRequest\x1a\x1c.mho.v1.ListDatasetsResponse\x12\x45\n\rDeleteDataset\x12\x1c.mho.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mho/v1/datasets.proto\x12\x06mho.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12mho/v1/files.proto\"\xb0\x02\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x1c\n\x06inputs\x18\x04 \x01(\x0b\x32\x0c.mho.v1.File\x12\x1c\n\x06labels\x18\x05 \x01(\x0b\x32\x0c.mho.v1.File\x12\x12\n\npreprocess\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x13\n\x0binput_count\x18\x08 \x01(\x03\x12\x12\n\nhas_labels\x18\t \x01(\x08\x12\x13\n\x0bhas_targets\x18\n \x01(\x08\x12\x11\n\tsubgroups\x18\x0b \x03(\t\x12\x10\n\x08\x63oncepts\x18\x0c \x03(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x14\x43reateDatasetRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12 \n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32\x0f.mho.v1.Dataset\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListDatasetsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x14ListDatasetsResponse\x12!\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x0f.mho.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x96\x02\n\x08\x44\x61tasets\x12>\n\rCreateDataset\x12\x1c.mho.v1.CreateDatasetRequest\x1a\x0f.mho.v1.Dataset\x12\x38\n\nGetDataset\x12\x19.mho.v1.GetDatasetRequest\x1a\x0f.mho.v1.Dataset\x12I\n\x0cListDatasets\x12\x1b.mho.v1.ListDatasetsRequest\x1a\x1c.mho.v1.ListDatasetsResponse\x12\x45\n\rDeleteDataset\x12\x1c.mho.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,17 +35,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mho.v1.datasets_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DATASET']._serialized_start=116
-  _globals['_DATASET']._serialized_end=394
-  _globals['_CREATEDATASETREQUEST']._serialized_start=396
-  _globals['_CREATEDATASETREQUEST']._serialized_end=491
-  _globals['_GETDATASETREQUEST']._serialized_start=493
-  _globals['_GETDATASETREQUEST']._serialized_end=526
-  _globals['_LISTDATASETSREQUEST']._serialized_start=528
-  _globals['_LISTDATASETSREQUEST']._serialized_end=604
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=606
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=688
-  _globals['_DELETEDATASETREQUEST']._serialized_start=690
-  _globals['_DELETEDATASETREQUEST']._serialized_end=726
-  _globals['_DATASETS']._serialized_start=729
-  _globals['_DATASETS']._serialized_end=1007
+  _globals['_DATASET']._serialized_end=420
+  _globals['_CREATEDATASETREQUEST']._serialized_start=422
+  _globals['_CREATEDATASETREQUEST']._serialized_end=517
+  _globals['_GETDATASETREQUEST']._serialized_start=519
+  _globals['_GETDATASETREQUEST']._serialized_end=552
+  _globals['_LISTDATASETSREQUEST']._serialized_start=554
+  _globals['_LISTDATASETSREQUEST']._serialized_end=630
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=632
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=714
+  _globals['_DELETEDATASETREQUEST']._serialized_start=716
+  _globals['_DELETEDATASETREQUEST']._serialized_end=752
+  _globals['_DATASETS']._serialized_start=755
+  _globals['_DATASETS']._serialized_end=1033
 # @@protoc_insertion_point(module_scope)

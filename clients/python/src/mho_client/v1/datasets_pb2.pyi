@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Dataset(_message.Message):
-    __slots__ = ("name", "display_name", "model", "inputs", "labels", "preprocess", "digest", "input_count", "labelled", "groups", "concepts", "create_time")
+    __slots__ = ("name", "display_name", "model", "inputs", "labels", "preprocess", "digest", "input_count", "has_labels", "has_targets", "subgroups", "concepts", "create_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -21,8 +21,9 @@ class Dataset(_message.Message):
     PREPROCESS_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     INPUT_COUNT_FIELD_NUMBER: _ClassVar[int]
-    LABELLED_FIELD_NUMBER: _ClassVar[int]
-    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    HAS_LABELS_FIELD_NUMBER: _ClassVar[int]
+    HAS_TARGETS_FIELD_NUMBER: _ClassVar[int]
+    SUBGROUPS_FIELD_NUMBER: _ClassVar[int]
     CONCEPTS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -33,11 +34,12 @@ class Dataset(_message.Message):
     preprocess: str
     digest: str
     input_count: int
-    labelled: bool
-    groups: _containers.RepeatedScalarFieldContainer[str]
+    has_labels: bool
+    has_targets: bool
+    subgroups: _containers.RepeatedScalarFieldContainer[str]
     concepts: _containers.RepeatedScalarFieldContainer[str]
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., model: _Optional[str] = ..., inputs: _Optional[_Union[_files_pb2.File, _Mapping]] = ..., labels: _Optional[_Union[_files_pb2.File, _Mapping]] = ..., preprocess: _Optional[str] = ..., digest: _Optional[str] = ..., input_count: _Optional[int] = ..., labelled: _Optional[bool] = ..., groups: _Optional[_Iterable[str]] = ..., concepts: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., model: _Optional[str] = ..., inputs: _Optional[_Union[_files_pb2.File, _Mapping]] = ..., labels: _Optional[_Union[_files_pb2.File, _Mapping]] = ..., preprocess: _Optional[str] = ..., digest: _Optional[str] = ..., input_count: _Optional[int] = ..., has_labels: _Optional[bool] = ..., has_targets: _Optional[bool] = ..., subgroups: _Optional[_Iterable[str]] = ..., concepts: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateDatasetRequest(_message.Message):
     __slots__ = ("parent", "dataset", "validate_only")

@@ -30,7 +30,7 @@ from mho_client.v1 import results_pb2 as mho_dot_v1_dot_results__pb2
 from mho_client.v1 import tensors_pb2 as mho_dot_v1_dot_tensors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11mho/v1/jobs.proto\x12\x06mho.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12mho/v1/files.proto\x1a\x14mho/v1/methods.proto\x1a\x14mho/v1/results.proto\x1a\x14mho/v1/tensors.proto\"\x97\x03\n\x07JobSpec\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12%\n\x06method\x18\x03 \x01(\x0b\x32\x15.mho.v1.MethodOptions\x12\x35\n\x0b\x61ttachments\x18\x04 \x03(\x0b\x32 .mho.v1.JobSpec.AttachmentsEntry\x12\x15\n\rcost_accepted\x18\x05 \x01(\x08\x12%\n\x08priority\x18\x06 \x01(\x0e\x32\x13.mho.v1.JobPriority\x12,\n\x08\x64\x65\x61\x64line\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06labels\x18\x08 \x03(\x0b\x32\x1b.mho.v1.JobSpec.LabelsEntry\x1a\x46\n\x10\x41ttachmentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.mho.v1.Attachment:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\nAttachment\x12\x1c\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0c.mho.v1.FileH\x00\x12\x11\n\x07\x64\x61taset\x18\x02 \x01(\tH\x00\x42\x08\n\x06source\"\xf3\x02\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04spec\x18\x02 \x01(\x0b\x32\x0f.mho.v1.JobSpec\x12\x1f\n\x05state\x18\x03 \x01(\x0e\x32\x10.mho.v1.JobState\x12\"\n\x08progress\x18\x04 \x01(\x0b\x32\x10.mho.v1.Progress\x12\x1c\n\x05\x65rror\x18\x05 \x01(\x0b\x32\r.mho.v1.Error\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncancelling\x18\x0c \x01(\x08\"F\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x01\x12\r\n\x05total\x18\x02 \x01(\x01\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"9\n\x05\x45rror\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\"\xaf\x02\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x04kind\x18\x03 \x01(\x0e\x32\x15.mho.v1.JobEvent.Kind\x12\x1f\n\x05state\x18\x04 \x01(\x0e\x32\x10.mho.v1.JobState\x12\"\n\x08progress\x18\x05 \x01(\x0b\x32\x10.mho.v1.Progress\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x1c\n\x05\x65rror\x18\x07 \x01(\x0b\x32\r.mho.v1.Error\"N\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_STATE\x10\x01\x12\x11\n\rKIND_PROGRESS\x10\x02\x12\r\n\tKIND_NOTE\x10\x03\"l\n\x10\x43reateJobRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1d\n\x04spec\x18\x02 \x01(\x0b\x32\x0f.mho.v1.JobSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xce\x01\n\x0fListJobsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x06states\x18\x04 \x03(\x0e\x32\x10.mho.v1.JobState\x12\x33\n\x06labels\x18\x05 \x03(\x0b\x32#.mho.v1.ListJobsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x10ListJobsResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.mho.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fresume_sequence\x18\x02 \x01(\x03\" \n\x10GetResultRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x12\x46\x65tchScoresRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\"\xca\x01\n\x13\x46\x65tchScoresResponse\x12\x32\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32!.mho.v1.FetchScoresResponse.BeginH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x1a\x66\n\x05\x42\x65gin\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x04role\x18\x02 \x01(\x0e\x32\x11.mho.v1.ArrayRole\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x1e\n\x06tensor\x18\x04 \x01(\x0b\x32\x0e.mho.v1.TensorB\x06\n\x04part\"M\n\x14ListArtifactsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x15ListArtifactsResponse\x12#\n\tartifacts\x18\x01 \x03(\x0b\x32\x10.mho.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\"4\n\x14\x46\x65tchArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"&\n\x15\x46\x65tchArtifactResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*q\n\x0bJobPriority\x12\x1c\n\x18JOB_PRIORITY_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_PRIORITY_LOW\x10\x01\x12\x17\n\x13JOB_PRIORITY_NORMAL\x10\x02\x12\x15\n\x11JOB_PRIORITY_HIGH\x10\x03\x32\xf2\x04\n\x04Jobs\x12\x32\n\tCreateJob\x12\x18.mho.v1.CreateJobRequest\x1a\x0b.mho.v1.Job\x12,\n\x06GetJob\x12\x15.mho.v1.GetJobRequest\x1a\x0b.mho.v1.Job\x12=\n\x08ListJobs\x12\x17.mho.v1.ListJobsRequest\x1a\x18.mho.v1.ListJobsResponse\x12\x32\n\tCancelJob\x12\x18.mho.v1.CancelJobRequest\x1a\x0b.mho.v1.Job\x12=\n\tDeleteJob\x12\x18.mho.v1.DeleteJobRequest\x1a\x16.google.protobuf.Empty\x12\x37\n\x08WatchJob\x12\x17.mho.v1.WatchJobRequest\x1a\x10.mho.v1.JobEvent0\x01\x12\x35\n\tGetResult\x12\x18.mho.v1.GetResultRequest\x1a\x0e.mho.v1.Result\x12H\n\x0b\x46\x65tchScores\x12\x1a.mho.v1.FetchScoresRequest\x1a\x1b.mho.v1.FetchScoresResponse0\x01\x12L\n\rListArtifacts\x12\x1c.mho.v1.ListArtifactsRequest\x1a\x1d.mho.v1.ListArtifactsResponse\x12N\n\rFetchArtifact\x12\x1c.mho.v1.FetchArtifactRequest\x1a\x1d.mho.v1.FetchArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11mho/v1/jobs.proto\x12\x06mho.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12mho/v1/files.proto\x1a\x14mho/v1/methods.proto\x1a\x14mho/v1/results.proto\x1a\x14mho/v1/tensors.proto\"\x97\x03\n\x07JobSpec\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12%\n\x06method\x18\x03 \x01(\x0b\x32\x15.mho.v1.MethodOptions\x12\x35\n\x0b\x61ttachments\x18\x04 \x03(\x0b\x32 .mho.v1.JobSpec.AttachmentsEntry\x12\x15\n\rcost_accepted\x18\x05 \x01(\x08\x12%\n\x08priority\x18\x06 \x01(\x0e\x32\x13.mho.v1.JobPriority\x12,\n\x08\x64\x65\x61\x64line\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06labels\x18\x08 \x03(\x0b\x32\x1b.mho.v1.JobSpec.LabelsEntry\x1a\x46\n\x10\x41ttachmentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.mho.v1.Attachment:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\nAttachment\x12\x1c\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0c.mho.v1.FileH\x00\x12\x11\n\x07\x64\x61taset\x18\x02 \x01(\tH\x00\x42\x08\n\x06source\"\xf6\x02\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04spec\x18\x02 \x01(\x0b\x32\x0f.mho.v1.JobSpec\x12\x1f\n\x05state\x18\x03 \x01(\x0e\x32\x10.mho.v1.JobState\x12\"\n\x08progress\x18\x04 \x01(\x0b\x32\x10.mho.v1.Progress\x12\x1f\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x10.mho.v1.JobError\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncancelling\x18\x0c \x01(\x08\"F\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x01\x12\r\n\x05total\x18\x02 \x01(\x01\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"<\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\"\xb2\x02\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x04kind\x18\x03 \x01(\x0e\x32\x15.mho.v1.JobEvent.Kind\x12\x1f\n\x05state\x18\x04 \x01(\x0e\x32\x10.mho.v1.JobState\x12\"\n\x08progress\x18\x05 \x01(\x0b\x32\x10.mho.v1.Progress\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x1f\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x10.mho.v1.JobError\"N\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_STATE\x10\x01\x12\x11\n\rKIND_PROGRESS\x10\x02\x12\r\n\tKIND_NOTE\x10\x03\"l\n\x10\x43reateJobRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1d\n\x04spec\x18\x02 \x01(\x0b\x32\x0f.mho.v1.JobSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xce\x01\n\x0fListJobsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x06states\x18\x04 \x03(\x0e\x32\x10.mho.v1.JobState\x12\x33\n\x06labels\x18\x05 \x03(\x0b\x32#.mho.v1.ListJobsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x10ListJobsResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.mho.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fresume_sequence\x18\x02 \x01(\x03\" \n\x10GetResultRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x12\x46\x65tchScoresRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"\xca\x01\n\x13\x46\x65tchScoresResponse\x12\x32\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32!.mho.v1.FetchScoresResponse.BeginH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x1a\x66\n\x05\x42\x65gin\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x04role\x18\x02 \x01(\x0e\x32\x11.mho.v1.ArrayRole\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x1e\n\x06tensor\x18\x04 \x01(\x0b\x32\x0e.mho.v1.TensorB\x06\n\x04part\"M\n\x14ListArtifactsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x15ListArtifactsResponse\x12#\n\tartifacts\x18\x01 \x03(\x0b\x32\x10.mho.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\"4\n\x14\x46\x65tchArtifactRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"&\n\x15\x46\x65tchArtifactResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*q\n\x0bJobPriority\x12\x1c\n\x18JOB_PRIORITY_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_PRIORITY_LOW\x10\x01\x12\x17\n\x13JOB_PRIORITY_NORMAL\x10\x02\x12\x15\n\x11JOB_PRIORITY_HIGH\x10\x03\x32\xf2\x04\n\x04Jobs\x12\x32\n\tCreateJob\x12\x18.mho.v1.CreateJobRequest\x1a\x0b.mho.v1.Job\x12,\n\x06GetJob\x12\x15.mho.v1.GetJobRequest\x1a\x0b.mho.v1.Job\x12=\n\x08ListJobs\x12\x17.mho.v1.ListJobsRequest\x1a\x18.mho.v1.ListJobsResponse\x12\x32\n\tCancelJob\x12\x18.mho.v1.CancelJobRequest\x1a\x0b.mho.v1.Job\x12=\n\tDeleteJob\x12\x18.mho.v1.DeleteJobRequest\x1a\x16.google.protobuf.Empty\x12\x37\n\x08WatchJob\x12\x17.mho.v1.WatchJobRequest\x1a\x10.mho.v1.JobEvent0\x01\x12\x35\n\tGetResult\x12\x18.mho.v1.GetResultRequest\x1a\x0e.mho.v1.Result\x12H\n\x0b\x46\x65tchScores\x12\x1a.mho.v1.FetchScoresRequest\x1a\x1b.mho.v1.FetchScoresResponse0\x01\x12L\n\rListArtifacts\x12\x1c.mho.v1.ListArtifactsRequest\x1a\x1d.mho.v1.ListArtifactsResponse\x12N\n\rFetchArtifact\x12\x1c.mho.v1.FetchArtifactRequest\x1a\x1d.mho.v1.FetchArtifactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,10 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_LISTJOBSREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=2665
-  _globals['_JOBSTATE']._serialized_end=2819
-  _globals['_JOBPRIORITY']._serialized_start=2821
-  _globals['_JOBPRIORITY']._serialized_end=2934
+  _globals['_JOBSTATE']._serialized_start=2690
+  _globals['_JOBSTATE']._serialized_end=2844
+  _globals['_JOBPRIORITY']._serialized_start=2846
+  _globals['_JOBPRIORITY']._serialized_end=2959
   _globals['_JOBSPEC']._serialized_start=178
   _globals['_JOBSPEC']._serialized_end=585
   _globals['_JOBSPEC_ATTACHMENTSENTRY']._serialized_start=468
@@ -56,49 +56,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTACHMENT']._serialized_start=587
   _globals['_ATTACHMENT']._serialized_end=658
   _globals['_JOB']._serialized_start=661
-  _globals['_JOB']._serialized_end=1032
-  _globals['_PROGRESS']._serialized_start=1034
-  _globals['_PROGRESS']._serialized_end=1104
-  _globals['_ERROR']._serialized_start=1106
-  _globals['_ERROR']._serialized_end=1163
-  _globals['_JOBEVENT']._serialized_start=1166
-  _globals['_JOBEVENT']._serialized_end=1469
-  _globals['_JOBEVENT_KIND']._serialized_start=1391
-  _globals['_JOBEVENT_KIND']._serialized_end=1469
-  _globals['_CREATEJOBREQUEST']._serialized_start=1471
-  _globals['_CREATEJOBREQUEST']._serialized_end=1579
-  _globals['_GETJOBREQUEST']._serialized_start=1581
-  _globals['_GETJOBREQUEST']._serialized_end=1610
-  _globals['_LISTJOBSREQUEST']._serialized_start=1613
-  _globals['_LISTJOBSREQUEST']._serialized_end=1819
+  _globals['_JOB']._serialized_end=1035
+  _globals['_PROGRESS']._serialized_start=1037
+  _globals['_PROGRESS']._serialized_end=1107
+  _globals['_JOBERROR']._serialized_start=1109
+  _globals['_JOBERROR']._serialized_end=1169
+  _globals['_JOBEVENT']._serialized_start=1172
+  _globals['_JOBEVENT']._serialized_end=1478
+  _globals['_JOBEVENT_KIND']._serialized_start=1400
+  _globals['_JOBEVENT_KIND']._serialized_end=1478
+  _globals['_CREATEJOBREQUEST']._serialized_start=1480
+  _globals['_CREATEJOBREQUEST']._serialized_end=1588
+  _globals['_GETJOBREQUEST']._serialized_start=1590
+  _globals['_GETJOBREQUEST']._serialized_end=1619
+  _globals['_LISTJOBSREQUEST']._serialized_start=1622
+  _globals['_LISTJOBSREQUEST']._serialized_end=1828
   _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=540
   _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=585
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1821
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1891
-  _globals['_CANCELJOBREQUEST']._serialized_start=1893
-  _globals['_CANCELJOBREQUEST']._serialized_end=1925
-  _globals['_DELETEJOBREQUEST']._serialized_start=1927
-  _globals['_DELETEJOBREQUEST']._serialized_end=1959
-  _globals['_WATCHJOBREQUEST']._serialized_start=1961
-  _globals['_WATCHJOBREQUEST']._serialized_end=2017
-  _globals['_GETRESULTREQUEST']._serialized_start=2019
-  _globals['_GETRESULTREQUEST']._serialized_end=2051
-  _globals['_FETCHSCORESREQUEST']._serialized_start=2053
-  _globals['_FETCHSCORESREQUEST']._serialized_end=2101
-  _globals['_FETCHSCORESRESPONSE']._serialized_start=2104
-  _globals['_FETCHSCORESRESPONSE']._serialized_end=2306
-  _globals['_FETCHSCORESRESPONSE_BEGIN']._serialized_start=2196
-  _globals['_FETCHSCORESRESPONSE_BEGIN']._serialized_end=2298
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=2308
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=2385
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=2387
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=2472
-  _globals['_ARTIFACT']._serialized_start=2474
-  _globals['_ARTIFACT']._serialized_end=2568
-  _globals['_FETCHARTIFACTREQUEST']._serialized_start=2570
-  _globals['_FETCHARTIFACTREQUEST']._serialized_end=2622
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=2624
-  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=2662
-  _globals['_JOBS']._serialized_start=2937
-  _globals['_JOBS']._serialized_end=3563
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1830
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1900
+  _globals['_CANCELJOBREQUEST']._serialized_start=1902
+  _globals['_CANCELJOBREQUEST']._serialized_end=1934
+  _globals['_DELETEJOBREQUEST']._serialized_start=1936
+  _globals['_DELETEJOBREQUEST']._serialized_end=1968
+  _globals['_WATCHJOBREQUEST']._serialized_start=1970
+  _globals['_WATCHJOBREQUEST']._serialized_end=2026
+  _globals['_GETRESULTREQUEST']._serialized_start=2028
+  _globals['_GETRESULTREQUEST']._serialized_end=2060
+  _globals['_FETCHSCORESREQUEST']._serialized_start=2062
+  _globals['_FETCHSCORESREQUEST']._serialized_end=2126
+  _globals['_FETCHSCORESRESPONSE']._serialized_start=2129
+  _globals['_FETCHSCORESRESPONSE']._serialized_end=2331
+  _globals['_FETCHSCORESRESPONSE_BEGIN']._serialized_start=2221
+  _globals['_FETCHSCORESRESPONSE_BEGIN']._serialized_end=2323
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=2333
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=2410
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=2412
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=2497
+  _globals['_ARTIFACT']._serialized_start=2499
+  _globals['_ARTIFACT']._serialized_end=2593
+  _globals['_FETCHARTIFACTREQUEST']._serialized_start=2595
+  _globals['_FETCHARTIFACTREQUEST']._serialized_end=2647
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_start=2649
+  _globals['_FETCHARTIFACTRESPONSE']._serialized_end=2687
+  _globals['_JOBS']._serialized_start=2962
+  _globals['_JOBS']._serialized_end=3588
 # @@protoc_insertion_point(module_scope)

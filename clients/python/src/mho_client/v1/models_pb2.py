@@ -28,7 +28,7 @@ from mho_client.v1 import files_pb2 as mho_dot_v1_dot_files__pb2
 from mho_client.v1 import tensors_pb2 as mho_dot_v1_dot_tensors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mho/v1/models.proto\x12\x06mho.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12mho/v1/files.proto\x1a\x14mho/v1/tensors.proto\"\x84\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x1b\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x0c.mho.v1.File\x12\x0c\n\x04main\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\"\n\x06inputs\x18\x06 \x03(\x0b\x32\x12.mho.v1.TensorSpec\x12#\n\x07outputs\x18\x07 \x03(\x0b\x32\x12.mho.v1.TensorSpec\x12\x13\n\x0blayer_count\x18\x08 \x01(\x05\x12\r\n\x05notes\x18\t \x03(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07op_type\x18\x02 \x01(\t\x12\r\n\x05units\x18\x03 \x01(\x03\x12 \n\x05shape\x18\x04 \x03(\x0b\x32\x11.mho.v1.Dimension\x12\x0c\n\x04\x61xis\x18\x05 \x01(\x05\x12\x0f\n\x07\x65ngines\x18\x06 \x03(\t\"Y\n\x12\x43reateModelRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1c\n\x05model\x18\x02 \x01(\x0b\x32\r.mho.v1.Model\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"L\n\x12ListModelsResponse\x12\x1d\n\x06models\x18\x01 \x03(\x0b\x32\r.mho.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11ListLayersRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"L\n\x12ListLayersResponse\x12\x1d\n\x06layers\x18\x01 \x03(\x0b\x32\r.mho.v1.Layer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc3\x02\n\x06Models\x12\x38\n\x0b\x43reateModel\x12\x1a.mho.v1.CreateModelRequest\x1a\r.mho.v1.Model\x12\x32\n\x08GetModel\x12\x17.mho.v1.GetModelRequest\x1a\r.mho.v1.Model\x12\x43\n\nListModels\x12\x19.mho.v1.ListModelsRequest\x1a\x1a.mho.v1.ListModelsResponse\x12\x41\n\x0b\x44\x65leteModel\x12\x1a.mho.v1.DeleteModelRequest\x1a\x16.google.protobuf.Empty\x12\x43\n\nListLayers\x12\x19.mho.v1.ListLayersRequest\x1a\x1a.mho.v1.ListLayersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mho/v1/models.proto\x12\x06mho.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12mho/v1/files.proto\x1a\x14mho/v1/tensors.proto\"\x84\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x1b\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x0c.mho.v1.File\x12\x0c\n\x04main\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\"\n\x06inputs\x18\x06 \x03(\x0b\x32\x12.mho.v1.TensorSpec\x12#\n\x07outputs\x18\x07 \x03(\x0b\x32\x12.mho.v1.TensorSpec\x12\x13\n\x0blayer_count\x18\x08 \x01(\x05\x12\r\n\x05notes\x18\t \x03(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x05Layer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07op_type\x18\x02 \x01(\t\x12\x12\n\nunit_count\x18\x03 \x01(\x03\x12 \n\x05shape\x18\x04 \x03(\x0b\x32\x11.mho.v1.Dimension\x12\x11\n\tunit_axis\x18\x05 \x01(\x05\x12\x0f\n\x07\x65ngines\x18\x06 \x03(\t\"Y\n\x12\x43reateModelRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x1c\n\x05model\x18\x02 \x01(\x0b\x32\r.mho.v1.Model\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11ListModelsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"L\n\x12ListModelsResponse\x12\x1d\n\x06models\x18\x01 \x03(\x0b\x32\r.mho.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11ListLayersRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"L\n\x12ListLayersResponse\x12\x1d\n\x06layers\x18\x01 \x03(\x0b\x32\r.mho.v1.Layer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc3\x02\n\x06Models\x12\x38\n\x0b\x43reateModel\x12\x1a.mho.v1.CreateModelRequest\x1a\r.mho.v1.Model\x12\x32\n\x08GetModel\x12\x17.mho.v1.GetModelRequest\x1a\r.mho.v1.Model\x12\x43\n\nListModels\x12\x19.mho.v1.ListModelsRequest\x1a\x1a.mho.v1.ListModelsResponse\x12\x41\n\x0b\x44\x65leteModel\x12\x1a.mho.v1.DeleteModelRequest\x1a\x16.google.protobuf.Empty\x12\x43\n\nListLayers\x12\x19.mho.v1.ListLayersRequest\x1a\x1a.mho.v1.ListLayersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,22 +37,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL']._serialized_start=136
   _globals['_MODEL']._serialized_end=396
-  _globals['_LAYER']._serialized_start=398
-  _globals['_LAYER']._serialized_end=516
-  _globals['_CREATEMODELREQUEST']._serialized_start=518
-  _globals['_CREATEMODELREQUEST']._serialized_end=607
-  _globals['_GETMODELREQUEST']._serialized_start=609
-  _globals['_GETMODELREQUEST']._serialized_end=640
-  _globals['_LISTMODELSREQUEST']._serialized_start=642
-  _globals['_LISTMODELSREQUEST']._serialized_end=716
-  _globals['_LISTMODELSRESPONSE']._serialized_start=718
-  _globals['_LISTMODELSRESPONSE']._serialized_end=794
-  _globals['_DELETEMODELREQUEST']._serialized_start=796
-  _globals['_DELETEMODELREQUEST']._serialized_end=830
-  _globals['_LISTLAYERSREQUEST']._serialized_start=832
-  _globals['_LISTLAYERSREQUEST']._serialized_end=906
-  _globals['_LISTLAYERSRESPONSE']._serialized_start=908
-  _globals['_LISTLAYERSRESPONSE']._serialized_end=984
-  _globals['_MODELS']._serialized_start=987
-  _globals['_MODELS']._serialized_end=1310
+  _globals['_LAYER']._serialized_start=399
+  _globals['_LAYER']._serialized_end=527
+  _globals['_CREATEMODELREQUEST']._serialized_start=529
+  _globals['_CREATEMODELREQUEST']._serialized_end=618
+  _globals['_GETMODELREQUEST']._serialized_start=620
+  _globals['_GETMODELREQUEST']._serialized_end=651
+  _globals['_LISTMODELSREQUEST']._serialized_start=653
+  _globals['_LISTMODELSREQUEST']._serialized_end=727
+  _globals['_LISTMODELSRESPONSE']._serialized_start=729
+  _globals['_LISTMODELSRESPONSE']._serialized_end=805
+  _globals['_DELETEMODELREQUEST']._serialized_start=807
+  _globals['_DELETEMODELREQUEST']._serialized_end=841
+  _globals['_LISTLAYERSREQUEST']._serialized_start=843
+  _globals['_LISTLAYERSREQUEST']._serialized_end=917
+  _globals['_LISTLAYERSRESPONSE']._serialized_start=919
+  _globals['_LISTLAYERSRESPONSE']._serialized_end=995
+  _globals['_MODELS']._serialized_start=998
+  _globals['_MODELS']._serialized_end=1321
 # @@protoc_insertion_point(module_scope)

@@ -37,20 +37,20 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., display_name: _Optional[str] = ..., files: _Optional[_Iterable[_Union[_files_pb2.File, _Mapping]]] = ..., main: _Optional[str] = ..., digest: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_tensors_pb2.TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[_tensors_pb2.TensorSpec, _Mapping]]] = ..., layer_count: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("name", "op_type", "units", "shape", "axis", "engines")
+    __slots__ = ("name", "op_type", "unit_count", "shape", "unit_axis", "engines")
     NAME_FIELD_NUMBER: _ClassVar[int]
     OP_TYPE_FIELD_NUMBER: _ClassVar[int]
-    UNITS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_COUNT_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
-    AXIS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_AXIS_FIELD_NUMBER: _ClassVar[int]
     ENGINES_FIELD_NUMBER: _ClassVar[int]
     name: str
     op_type: str
-    units: int
+    unit_count: int
     shape: _containers.RepeatedCompositeFieldContainer[_tensors_pb2.Dimension]
-    axis: int
+    unit_axis: int
     engines: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., op_type: _Optional[str] = ..., units: _Optional[int] = ..., shape: _Optional[_Iterable[_Union[_tensors_pb2.Dimension, _Mapping]]] = ..., axis: _Optional[int] = ..., engines: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., op_type: _Optional[str] = ..., unit_count: _Optional[int] = ..., shape: _Optional[_Iterable[_Union[_tensors_pb2.Dimension, _Mapping]]] = ..., unit_axis: _Optional[int] = ..., engines: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateModelRequest(_message.Message):
     __slots__ = ("parent", "model", "validate_only")

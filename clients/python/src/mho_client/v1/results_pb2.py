@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mho/v1/results.proto\x12\x06mho.v1\"\xe5\x02\n\x06Result\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x65stimand\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x15\n\rengine_reason\x18\x05 \x01(\t\x12#\n\x06layers\x18\x06 \x03(\x0b\x32\x13.mho.v1.LayerResult\x12\x0c\n\x04keys\x18\x07 \x03(\t\x12\x1d\n\x10\x63ompleteness_gap\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x0b\x65valuations\x18\t \x03(\x0b\x32\x1f.mho.v1.Result.EvaluationsEntry\x12\x0f\n\x07seconds\x18\n \x01(\x01\x12\r\n\x05notes\x18\x0b \x03(\t\x12\x14\n\x0csummary_json\x18\x0c \x01(\t\x1a\x32\n\x10\x45valuationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x13\n\x11_completeness_gap\"<\n\x0bLayerResult\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x1e\n\x03top\x18\x02 \x03(\x0b\x32\x11.mho.v1.UnitScore\"\x95\x01\n\tUnitScore\x12\x0c\n\x04unit\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x03(\x03\x12\r\n\x05label\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x16\n\tstd_error\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmagnitude\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_std_errorB\x0c\n\n_magnitude*\x9a\x01\n\tArrayRole\x12\x1a\n\x16\x41RRAY_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41RRAY_ROLE_SCORES\x10\x01\x12\x18\n\x14\x41RRAY_ROLE_STD_ERROR\x10\x02\x12\x14\n\x10\x41RRAY_ROLE_CURVE\x10\x03\x12\x12\n\x0e\x41RRAY_ROLE_MAP\x10\x04\x12\x16\n\x12\x41RRAY_ROLE_RANKING\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mho/v1/results.proto\x12\x06mho.v1\"\x8d\x03\n\x06Result\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x65stimand\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x15\n\rengine_reason\x18\x05 \x01(\t\x12#\n\x06layers\x18\x06 \x03(\x0b\x32\x13.mho.v1.LayerResult\x12\x0c\n\x04keys\x18\x07 \x03(\t\x12\x1d\n\x10\x63ompleteness_gap\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x0b\x65valuations\x18\t \x03(\x0b\x32\x1f.mho.v1.Result.EvaluationsEntry\x12\x14\n\x0cwall_seconds\x18\n \x01(\x01\x12\r\n\x05notes\x18\x0b \x03(\t\x12\x14\n\x0csummary_json\x18\x0c \x01(\t\x12!\n\x08\x66indings\x18\r \x03(\x0b\x32\x0f.mho.v1.Finding\x1a\x32\n\x10\x45valuationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x13\n\x11_completeness_gap\"q\n\x07\x46inding\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61ption\x18\x02 \x01(\t\x12\x1e\n\x05\x63urve\x18\n \x01(\x0b\x32\r.mho.v1.CurveH\x00\x12\x1e\n\x05image\x18\x0b \x01(\x0b\x32\r.mho.v1.ImageH\x00\x42\x06\n\x04kind\"z\n\x05\x43urve\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07x_label\x18\x02 \x01(\t\x12\x0f\n\x07y_label\x18\x03 \x01(\t\x12\t\n\x01x\x18\x04 \x03(\x01\x12\t\n\x01y\x18\x05 \x03(\x01\x12\r\n\x05y_low\x18\x06 \x03(\x01\x12\x0e\n\x06y_high\x18\x07 \x03(\x01\x12\r\n\x05\x64raws\x18\x08 \x01(\x05\"-\n\x05Image\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\"<\n\x0bLayerResult\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x1e\n\x03top\x18\x02 \x03(\x0b\x32\x11.mho.v1.UnitScore\"\x95\x01\n\tUnitScore\x12\x0c\n\x04unit\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x03(\x03\x12\r\n\x05label\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x16\n\tstd_error\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmagnitude\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_std_errorB\x0c\n\n_magnitude*\x9a\x01\n\tArrayRole\x12\x1a\n\x16\x41RRAY_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41RRAY_ROLE_SCORES\x10\x01\x12\x18\n\x14\x41RRAY_ROLE_STD_ERROR\x10\x02\x12\x14\n\x10\x41RRAY_ROLE_CURVE\x10\x03\x12\x12\n\x0e\x41RRAY_ROLE_MAP\x10\x04\x12\x16\n\x12\x41RRAY_ROLE_RANKING\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +33,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESULT_EVALUATIONSENTRY']._loaded_options = None
   _globals['_RESULT_EVALUATIONSENTRY']._serialized_options = b'8\001'
-  _globals['_ARRAYROLE']._serialized_start=607
-  _globals['_ARRAYROLE']._serialized_end=761
+  _globals['_ARRAYROLE']._serialized_start=933
+  _globals['_ARRAYROLE']._serialized_end=1087
   _globals['_RESULT']._serialized_start=33
-  _globals['_RESULT']._serialized_end=390
-  _globals['_RESULT_EVALUATIONSENTRY']._serialized_start=319
-  _globals['_RESULT_EVALUATIONSENTRY']._serialized_end=369
-  _globals['_LAYERRESULT']._serialized_start=392
-  _globals['_LAYERRESULT']._serialized_end=452
-  _globals['_UNITSCORE']._serialized_start=455
-  _globals['_UNITSCORE']._serialized_end=604
+  _globals['_RESULT']._serialized_end=430
+  _globals['_RESULT_EVALUATIONSENTRY']._serialized_start=359
+  _globals['_RESULT_EVALUATIONSENTRY']._serialized_end=409
+  _globals['_FINDING']._serialized_start=432
+  _globals['_FINDING']._serialized_end=545
+  _globals['_CURVE']._serialized_start=547
+  _globals['_CURVE']._serialized_end=669
+  _globals['_IMAGE']._serialized_start=671
+  _globals['_IMAGE']._serialized_end=716
+  _globals['_LAYERRESULT']._serialized_start=718
+  _globals['_LAYERRESULT']._serialized_end=778
+  _globals['_UNITSCORE']._serialized_start=781
+  _globals['_UNITSCORE']._serialized_end=930
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ ARRAY_ROLE_MAP: ArrayRole
 ARRAY_ROLE_RANKING: ArrayRole
 
 class Result(_message.Message):
-    __slots__ = ("job", "method", "estimand", "engine", "engine_reason", "layers", "keys", "completeness_gap", "evaluations", "seconds", "notes", "summary_json")
+    __slots__ = ("job", "method", "estimand", "engine", "engine_reason", "layers", "keys", "completeness_gap", "evaluations", "wall_seconds", "notes", "summary_json", "findings")
     class EvaluationsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,9 +40,10 @@ class Result(_message.Message):
     KEYS_FIELD_NUMBER: _ClassVar[int]
     COMPLETENESS_GAP_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
-    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WALL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_JSON_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     job: str
     method: str
     estimand: str
@@ -52,10 +53,51 @@ class Result(_message.Message):
     keys: _containers.RepeatedScalarFieldContainer[str]
     completeness_gap: float
     evaluations: _containers.ScalarMap[str, int]
-    seconds: float
+    wall_seconds: float
     notes: _containers.RepeatedScalarFieldContainer[str]
     summary_json: str
-    def __init__(self, job: _Optional[str] = ..., method: _Optional[str] = ..., estimand: _Optional[str] = ..., engine: _Optional[str] = ..., engine_reason: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[LayerResult, _Mapping]]] = ..., keys: _Optional[_Iterable[str]] = ..., completeness_gap: _Optional[float] = ..., evaluations: _Optional[_Mapping[str, int]] = ..., seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ..., summary_json: _Optional[str] = ...) -> None: ...
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    def __init__(self, job: _Optional[str] = ..., method: _Optional[str] = ..., estimand: _Optional[str] = ..., engine: _Optional[str] = ..., engine_reason: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[LayerResult, _Mapping]]] = ..., keys: _Optional[_Iterable[str]] = ..., completeness_gap: _Optional[float] = ..., evaluations: _Optional[_Mapping[str, int]] = ..., wall_seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ..., summary_json: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("title", "caption", "curve", "image")
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    CAPTION_FIELD_NUMBER: _ClassVar[int]
+    CURVE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    title: str
+    caption: str
+    curve: Curve
+    image: Image
+    def __init__(self, title: _Optional[str] = ..., caption: _Optional[str] = ..., curve: _Optional[_Union[Curve, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
+
+class Curve(_message.Message):
+    __slots__ = ("key", "x_label", "y_label", "x", "y", "y_low", "y_high", "draws")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    X_LABEL_FIELD_NUMBER: _ClassVar[int]
+    Y_LABEL_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    Y_LOW_FIELD_NUMBER: _ClassVar[int]
+    Y_HIGH_FIELD_NUMBER: _ClassVar[int]
+    DRAWS_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    x_label: str
+    y_label: str
+    x: _containers.RepeatedScalarFieldContainer[float]
+    y: _containers.RepeatedScalarFieldContainer[float]
+    y_low: _containers.RepeatedScalarFieldContainer[float]
+    y_high: _containers.RepeatedScalarFieldContainer[float]
+    draws: int
+    def __init__(self, key: _Optional[str] = ..., x_label: _Optional[str] = ..., y_label: _Optional[str] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ..., y_low: _Optional[_Iterable[float]] = ..., y_high: _Optional[_Iterable[float]] = ..., draws: _Optional[int] = ...) -> None: ...
+
+class Image(_message.Message):
+    __slots__ = ("artifact", "media_type")
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    artifact: str
+    media_type: str
+    def __init__(self, artifact: _Optional[str] = ..., media_type: _Optional[str] = ...) -> None: ...
 
 class LayerResult(_message.Message):
     __slots__ = ("layer", "top")
