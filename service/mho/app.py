@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mho.api.server import check_address, run
+from mho.api.server import check, run
 from mho.config import Settings
 from mho.jobs.control import Control
 from mho.telemetry import logs
@@ -17,5 +17,5 @@ def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     data folder.
     """
     logs.set_up(settings)
-    check_address(settings)  # first, so that a server that cannot start leaves no data folder
+    check(settings)  # first, so that a server that cannot start leaves no data folder
     run(settings, Control(settings), on_ready=on_ready)

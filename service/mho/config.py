@@ -22,7 +22,7 @@ class Settings:
 
     # where the server listens and keeps its things
     host: str = "127.0.0.1"
-    """Address to listen at; loopback only, as long as there is neither TLS nor authentication."""
+    """Address to listen at; loopback only, unless there are both TLS and authentication."""
     port: int = 50061
     """Port to listen at; 0 takes a free one."""
     data_dir: str = "mho-data"
@@ -46,6 +46,15 @@ class Settings:
     """Least level of what is logged: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``."""
     log_format: str = "text"
     """``text`` for people, ``json`` for machines; either way one record a line, on stderr."""
+
+    # encryption
+    tls_certificate: str = ""
+    """File of the server's certificate and its chain (PEM); like the files below, it is read again
+    when it changes."""
+    tls_key: str = ""
+    """File of the certificate's private key (PEM, without a password)."""
+    tls_client_ca: str = ""
+    """File of the authorities (PEM) of which every client must then have a certificate."""
 
     # who may use it
     tenants_file: str = ""

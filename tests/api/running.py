@@ -104,7 +104,12 @@ class Calls:
 class Running(Calls):
     """A server with its control, called without a credential."""
 
-    def __init__(self, control: Control, settings: Settings) -> None:
+    def __init__(
+        self,
+        control: Control,
+        settings: Settings,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.control = control
         self._settings = settings
         self._ready = threading.Event()
@@ -115,7 +120,7 @@ class Running(Calls):
         if self._failed is not None:
             raise self._failed
         self.address = f"127.0.0.1:{self.port}"
-        self.channel = grpc.insecure_channel(self.address)
+        self.channel = self.connected(credentials)
         super().__init__(self.channel)
 
     async def _serve(self) -> None:
@@ -136,6 +141,12 @@ class Running(Calls):
             return
         asyncio.run_coroutine_threadsafe(self._server.stop(grace), self._loop).result(30)
         self._thread.join(30)
+
+    def connected(self, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+        """A further channel."""
+        if credentials is None:
+            return grpc.insecure_channel(self.address)
+        return grpc.secure_channel(self.address, credentials)
 
     def bearing(self, token: str, tenant: str = "default") -> Calls:
         """The same server, called with a bearer token."""
@@ -171,15 +182,24 @@ class _Intercepting(  # type: ignore[misc]
 
 
 @contextmanager
-def running(folder: Path, *, entry: str = "api.toy_entry", **changes: Any) -> Iterator[Running]:
-    """A started control and a server on a free port; what works is a toy, or ``entry``."""
+def running(
+    folder: Path,
+    *,
+    entry: str = "api.toy_entry",
+    credentials: grpc.ChannelCredentials | None = None,
+    **changes: Any,
+) -> Iterator[Running]:
+    """A started control and a server on a free port; what works is a toy, or ``entry``.
+
+    credentials: those of ``channel``, for a server with TLS.
+    """
     settings = Settings(
         **({"data_dir": str(folder), "port": 0, "checkpoint_seconds": 0.05} | changes)
     )
     control = Control(settings, entry=entry)
     try:
         control.start()
-        server = Running(control, settings)
+        server = Running(control, settings, credentials)
         try:
             yield server
         finally:

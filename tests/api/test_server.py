@@ -15,7 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from api.running import PARENT, Running, failure, running
-from mho.api.server import SERVICES, loopback
+from mho.api.address import listening_host
+from mho.api.server import SERVICES
+from mho.config import Settings
 from mho.errors import InvalidOption
 from mho_client.v1 import blobs_pb2, catalog_pb2, jobs_pb2, models_pb2
 
@@ -61,19 +63,41 @@ def test_draining_says_not_serving(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
 def test_loopback_is_allowed(host: str) -> None:
-    assert loopback(host).strip("[]") == host
+    assert listening_host(Settings(host=host)).strip("[]") == host
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.1", "8.8.8.8"])
-def test_anything_else_is_refused(host: str) -> None:
-    with pytest.raises(InvalidOption, match=r"127\.0\.0\.1") as caught:
-        loopback(host)
-    assert caught.value.subject == "host"
+def test_others_reach_the_server_by_tls_and_authentication_only(host: str) -> None:
+    tls = {"tls_certificate": "c", "tls_key": "k"}
+    for changes, says in (
+        ({}, r"no TLS .* and no authentication"),
+        ({"tenants_file": "t"}, "no TLS"),
+        ({"jwt_keys_file": "j"}, "no TLS"),
+        (tls, "no authentication"),
+        (tls | {"tls_client_ca": "a"}, "no authentication"),
+    ):
+        with pytest.raises(InvalidOption, match=says) as caught:
+            listening_host(Settings(host=host, **changes))
+        assert caught.value.subject == "host"
+        assert "127.0.0.1" in caught.value.message
+    if host:
+        assert listening_host(Settings(host=host, tenants_file="t", **tls)).strip("[]") == host
+
+
+def test_half_of_a_tls_setting_is_refused() -> None:
+    for changes, missing in (
+        ({"tls_certificate": "c"}, "tls_key"),
+        ({"tls_key": "k"}, "tls_certificate"),
+        ({"tls_client_ca": "a"}, "tls_certificate"),
+    ):
+        with pytest.raises(InvalidOption, match=missing) as caught:
+            listening_host(Settings(**changes))
+        assert caught.value.subject == missing
 
 
 def test_a_host_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidOption, match="stands for no address"):
-        loopback("not a host")
+        listening_host(Settings(host="not a host"))
 
 
 def test_a_taken_port_is_refused(tmp_path: Path) -> None:

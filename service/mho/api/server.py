@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 
@@ -15,7 +12,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mho.api import tls
 from mho.api.access import Access
+from mho.api.address import check_address, listening_host, port_taken
 from mho.api.attributions import Attributions
 from mho.api.authentication import Authentication
 from mho.api.blobs import Blobs
@@ -28,7 +27,6 @@ from mho.api.models import Models
 from mho.api.threads import Threads
 from mho.api.watchers import Watchers
 from mho.config import Settings
-from mho.errors import InvalidOption
 from mho.jobs.control import Control
 from mho_client.v1 import (
     attributions_pb2_grpc,
@@ -47,8 +45,6 @@ SERVICES = (
     "mho.v1.Methods",
     "mho.v1.Attributions",
 )
-
-_LAST_PORT = 65535
 
 _log = logging.getLogger("mho.api")
 
@@ -71,10 +67,14 @@ class Server:
     async def start(self) -> int:
         """Listen; the port, which for a setting of 0 is one that was free.
 
-        InvalidOption where the host is no loopback address, or the port is taken.
+        InvalidOption where the server may not listen there, the port is taken, or a file of
+        certificates, keys or tenants cannot be used.
         """
-        host = loopback(self._settings.host)
+        host = listening_host(self._settings)
         authentication = Authentication(self._settings)
+        credentials = (
+            tls.server_credentials(self._settings) if tls.is_configured(self._settings) else None
+        )
         self._watchers = Watchers(self._control.subscribe)
         server = grpc.aio.server(
             interceptors=[Access(), Guard(), authentication], options=SERVER_OPTIONS
@@ -96,10 +96,14 @@ class Server:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
         try:
-            port = server.add_insecure_port(f"{host}:{self._settings.port}")
+            address = f"{host}:{self._settings.port}"
+            if credentials is None:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
             self._watchers.close()
-            raise _port_taken(host, self._settings.port) from error
+            raise port_taken(host, self._settings.port) from error
         await server.start()
         self._server = server
         for service in ("", *SERVICES):
@@ -125,6 +129,17 @@ class Server:
     async def wait(self) -> None:
         """Until ``stop`` has done its work."""
         await self._stopped.wait()
+
+
+def check(settings: Settings) -> None:
+    """InvalidOption where ``Server.start`` would refuse the settings or the files they name.
+
+    Worth calling before a control is made.
+    """
+    check_address(settings)
+    Authentication(settings)
+    if tls.is_configured(settings):
+        tls.read(settings)
 
 
 def _ignored(port: int) -> None:
@@ -173,57 +188,3 @@ def run(
     asyncio.run(
         serve(settings, Control(settings) if control is None else control, on_ready=on_ready)
     )
-
-
-def check_address(settings: Settings) -> None:
-    """InvalidOption where ``Server.start`` would refuse the host or the port.
-
-    Worth calling before a control is made. Another program may still take the port in between.
-    """
-    host = loopback(settings.host)
-    if not 0 <= settings.port <= _LAST_PORT:
-        raise InvalidOption(
-            f"port is {settings.port}; it must lie between 0 (any free one) and {_LAST_PORT}",
-            subject="port",
-        )
-    family, kind, _, _, address = socket.getaddrinfo(
-        host.strip("[]"), settings.port, type=socket.SOCK_STREAM
-    )[0]
-    with socket.socket(family, kind) as probe:
-        if os.name != "nt":  # there the option would share a port that is taken
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise _port_taken(host, settings.port) from error
-
-
-def _port_taken(host: str, port: int) -> InvalidOption:
-    return InvalidOption(
-        f"port {port} of {host} cannot be had, most likely because another server listens there; "
-        "choose another (setting port, or MHO_PORT), or 0 for any",
-        subject="port",
-    )
-
-
-def loopback(host: str) -> str:
-    """``host`` as gRPC wants it, where every address it stands for is of this machine alone.
-
-    InvalidOption otherwise: there is neither TLS nor authentication yet, so anyone who reached the
-    port could read and delete everything.
-    """
-    try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host or None, None)} if host else set()
-    except OSError as error:
-        raise InvalidOption(
-            f"host is '{host}', which stands for no address ({error}); use 127.0.0.1",
-            subject="host",
-        ) from error
-    if not found or not all(ipaddress.ip_address(address).is_loopback for address in found):
-        raise InvalidOption(
-            f"host is '{host}', which others can reach, and without TLS and authentication the "
-            "server listens on loopback addresses only; use 127.0.0.1, and an SSH tunnel or a "
-            "proxy that authenticates for access from elsewhere",
-            subject="host",
-        )
-    return f"[{host}]" if ":" in host else host
