@@ -7,6 +7,7 @@ whole result; one that was interrupted has none and can be written again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from mho.artifacts.context import Context
 from mho.artifacts.npz import write_npz
 from mho.artifacts.page import page
 from mho.artifacts.summary import FORMAT, summary, text
-from mho.errors import InvalidOption
+from mho.errors import InvalidOption, MhoError, ResourceExhausted
 from mho.results import Result
 from mho.types import Array
 
@@ -41,7 +42,8 @@ def write(result: Result, context: Context, folder: Path) -> list[Path]:
     """Write every file of ``result`` into ``folder`` and return their paths, ``result.json`` first.
 
     A folder that holds an earlier result of mho is overwritten; InvalidOption for one that holds
-    other things. Where writing fails the earlier result, or nothing, is left.
+    other things, ResourceExhausted for a full disk. Where writing fails the earlier result, or
+    nothing, is left.
     """
     check_folder(folder, model=result.model is not None)
     pictures = charts(result, context)
@@ -136,7 +138,12 @@ def _own(folder: Path) -> frozenset[str]:
     return frozenset(own)
 
 
-def _not_writable(folder: Path, error: OSError) -> InvalidOption:
+def _not_writable(folder: Path, error: OSError) -> MhoError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceExhausted(
+            f"the disk is full while the result is written to {folder}; make room and run again",
+            subject="disk",
+        )
     return InvalidOption(
         f"the result cannot be written to {folder}: {error.strerror or error}; name another "
         "folder for --out, or make room",

@@ -103,8 +103,14 @@ class Inspectors:
                 continue
             try:
                 with about(**request.known):
-                    process = self._fresh(process, request.tenant)
-                    answer = self._answer(process, request)
+                    try:
+                        process = self._fresh(process, request.tenant)
+                        answer = self._answer(process, request)
+                    except PipeClosed:  # the file's fault only if it happens again
+                        process = self._fresh(process, request.tenant)
+                        answer = self._answer(process, request)
+            except PipeClosed as error:
+                request.answer.set_exception(_blamed(request, error))
             except MhoError as error:
                 request.answer.set_exception(error)
             except Exception:  # noqa: BLE001  # it is logged; the thread serves on
@@ -117,7 +123,7 @@ class Inspectors:
             process.kill()
 
     def _fresh(self, process: WorkerProcess | None, tenant: str) -> WorkerProcess:
-        """A process that has seen no other tenant's bytes."""
+        """A process that has seen no other tenant's bytes; _NotStarted where there is none."""
         if process is not None:
             if process.alive and process.tenant == tenant:
                 return process
@@ -127,7 +133,7 @@ class Inspectors:
             process.ready()
         except PipeClosed as error:
             process.kill()
-            raise MhoError("the process that inspects uploads does not start") from error
+            raise _NotStarted from error
         process.tenant = tenant
         return process
 
@@ -165,18 +171,27 @@ class Inspectors:
             return value
         except (PipeClosed, ValueError, TypeError, KeyError) as error:
             ending = process.kill()
-            _log.warning(
-                "inspecting %r ended the process: %s, %s",
-                request.name,
-                ending,
-                error,
-                extra={"tenant": request.tenant},
-            )
-            raise request.error(
-                f"checking '{request.name}' ended the process that read it (out of memory, or a "
-                "damaged file); check the file, and try a smaller one",
-                subject=request.name,
-            ) from error
+            _log.warning("inspecting %r ended the process: %s, %s", request.name, ending, error)
+            raise PipeClosed(ending) from error
+
+
+class _NotStarted(PipeClosed):
+    """The process died before it had seen anything."""
+
+
+def _blamed(request: _Request, error: PipeClosed) -> MhoError:
+    """What is told of an inspection whose process died twice."""
+    if isinstance(error, _NotStarted):
+        return Unavailable(
+            "the processes that check uploads do not start; try again soon",
+            subject="server",
+            retry_seconds=5,
+        )
+    return request.error(
+        f"checking '{request.name}' ended the process that read it, twice (out of memory, or a "
+        "damaged file); check the file, and try a smaller one",
+        subject=request.name,
+    )
 
 
 def _stopping() -> MhoError:
