@@ -27,9 +27,8 @@ _WRITER = {
     "Models": ("CreateModel", "DeleteModel"),
     "Datasets": ("CreateDataset", "DeleteDataset"),
     "Jobs": ("CreateJob", "CancelJob", "DeleteJob"),
-    # It keeps nothing, but spends the tenant's share of the workers.
-    "Attributions": ("Attribute",),
     # It keeps nothing, but it spends what a job spends.
+    "Attributions": ("Attribute",),
 }
 
 NEEDED: Mapping[str, Role] = MappingProxyType(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mho import __version__
-from mho.cli import flags, local, remote
+from mho.cli import flags, local, remote, token
 from mho.method import Method, options_of
 from mho.registry import entries
+from mho.tenants import Role
 
 _SERVER = "localhost:50061"
 _MODEL = "MODEL"
@@ -71,6 +73,14 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, metavar="N", help="port; 0 takes a free one")
     serve.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where models, jobs, results lie"
+    )
+
+    made = _command(commands, "token", token.make, "make a token for a tenant of a server")
+    made.add_argument(
+        "--role", choices=[role.word for role in Role], default="writer", help="default writer"
+    )
+    made.add_argument(
+        "--expires", metavar="TIME", help="a day, 2027-01-31, or a time, 2027-01-31T18:00:00Z"
     )
 
     submit = commands.add_parser("submit", help="score units on a server")
@@ -171,7 +181,26 @@ def _add_task(one: argparse.ArgumentParser) -> None:
 
 def _add_server(one: argparse.ArgumentParser) -> None:
     one.add_argument("--server", default=_SERVER, metavar="HOST:PORT", help=f"default {_SERVER}")
-    one.add_argument("--tenant", default="default", metavar="NAME", help="default 'default'")
+    one.add_argument(
+        "--tenant",
+        default=os.environ.get("MHO_TENANT", "default"),
+        metavar="NAME",
+        help="default MHO_TENANT, or 'default'",
+    )
+    access = one.add_argument_group("how the server is known, and how it knows you")
+    access.add_argument(
+        "--ca", metavar="FILE", help="authorities of the server's certificate; default MHO_CA"
+    )
+    access.add_argument("--cert", metavar="FILE", help="your certificate; default MHO_CERT")
+    access.add_argument("--key", metavar="FILE", help="its key; default MHO_KEY")
+    access.add_argument(
+        "--token",
+        metavar="TOKEN",
+        help="default MHO_TOKEN; others on this machine can see it here, unlike in --token-file",
+    )
+    access.add_argument(
+        "--token-file", metavar="FILE", help="file that holds the token; default MHO_TOKEN_FILE"
+    )
 
 
 def _add_labels(one: argparse.ArgumentParser, text: str) -> None:

@@ -136,7 +136,15 @@ def _connected(arguments: argparse.Namespace) -> Iterator[Client]:
     from mho_client import Client, MhoClientError
 
     try:
-        with Client(arguments.server, tenant=arguments.tenant) as client:
+        with Client(
+            arguments.server,
+            tenant=arguments.tenant,
+            ca=arguments.ca,
+            certificate=arguments.cert,
+            key=arguments.key,
+            token=arguments.token,
+            token_file=arguments.token_file,
+        ) as client:
             yield client
     except MhoClientError as error:
         raise by_reason(error.reason or "NOT_REACHED")(

@@ -11,8 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-import grpc
-
+from mho_client.access import Access
 from mho_client.attachments import Attachments
 from mho_client.attributions import Attribution, RequestInputs, put_inputs
 from mho_client.connection import QUICK_SECONDS, SLOW_SECONDS, Connection
@@ -50,8 +49,13 @@ class Client:
     """A connection to a server; close it, or use it in a ``with`` statement. Thread-safe.
 
     address: ``host:port``. tenant: whose resources. retry_seconds: how long a server that went away
-    is waited for, in every call (one that was never reached: five seconds at most). credentials:
-    for TLS. metadata: sent along with every call, for a token.
+    is waited for, in every call (one that was never reached: five seconds at most).
+
+    ca: PEM file of the authorities that the server's certificate may come from; default those that
+    gRPC knows. certificate, key: PEM files, for a server that knows its clients by certificates.
+    token, token_file: for one that knows them by tokens. What is not given is taken from MHO_CA,
+    MHO_CERT, MHO_KEY, and MHO_TOKEN or MHO_TOKEN_FILE. Nothing but loopback is ever spoken to
+    without TLS.
     """
 
     def __init__(
@@ -60,12 +64,17 @@ class Client:
         *,
         tenant: str = "default",
         retry_seconds: float = 60.0,
-        credentials: grpc.ChannelCredentials | None = None,
-        metadata: Sequence[tuple[str, str]] = (),
+        ca: str | PathLike[str] | None = None,
+        certificate: str | PathLike[str] | None = None,
+        key: str | PathLike[str] | None = None,
+        token: str | None = None,
+        token_file: str | PathLike[str] | None = None,
     ) -> None:
         self._parent = f"tenants/{tenant}"
         self._connection = Connection(
-            address, retry_seconds=retry_seconds, credentials=credentials, metadata=metadata
+            address,
+            retry_seconds=retry_seconds,
+            access=Access(ca, certificate, key, token, token_file).completed(),
         )
         channel = self._connection.channel
         self._models = models_pb2_grpc.ModelsStub(channel)

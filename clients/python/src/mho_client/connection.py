@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
 
+from mho_client.access import Access
 from mho_client.errors import code_of, from_rpc
 
 _Answer = TypeVar("_Answer")
@@ -40,17 +41,13 @@ class Connection:
         address: str,
         *,
         retry_seconds: float,
-        credentials: grpc.ChannelCredentials | None = None,
-        metadata: Sequence[tuple[str, str]] = (),
+        access: Access,
     ) -> None:
         self.address = address
         self._retry_seconds = retry_seconds
-        self._metadata = tuple(metadata)
+        self._access = access
         self._reached = False
-        if credentials is None:
-            self.channel = grpc.insecure_channel(address, options=_OPTIONS)
-        else:
-            self.channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
+        self.channel = access.channel(address, _OPTIONS)
 
     def close(self) -> None:
         self.channel.close()
@@ -65,7 +62,7 @@ class Connection:
         """The answer to a call that may be repeated; MhoClientError where it fails."""
         for attempt in self.attempts():
             try:
-                answer = function(request, timeout=seconds, metadata=self._metadata)
+                answer = function(request, timeout=seconds, metadata=self._access.metadata())
             except grpc.RpcError as error:
                 attempt.failed(error)
             else:
@@ -77,7 +74,7 @@ class Connection:
         self, function: Callable[..., Any], request: Any, *, seconds: float | None = None
     ) -> Any:
         """The open call of a stream of answers; iterating it may raise ``grpc.RpcError``."""
-        return function(request, timeout=seconds, metadata=self._metadata)
+        return function(request, timeout=seconds, metadata=self._access.metadata())
 
     def attempts(self) -> Iterator[Attempt]:
         """One attempt after another, with growing pauses, until one is not ``failed``."""

@@ -68,7 +68,7 @@ def from_rpc(error: grpc.RpcError, address: str) -> MhoClientError:
         call: Any = error  # what gRPC raises is a Call as well, which its types cannot say
         text = str(call.details() or "") if hasattr(call, "details") else str(error)
         if code == grpc.StatusCode.UNAVAILABLE:
-            text = f"the server at {address} cannot be reached ({text}); is it running there?"
+            text = f"the server at {address} cannot be reached ({text}); {_remedy(text)}"
         return MhoClientError(text, code=code.name)
     reason, subject, incident = "", "", ""
     violations: list[FieldViolation] = []
@@ -93,6 +93,17 @@ def from_rpc(error: grpc.RpcError, address: str) -> MhoClientError:
         violations=tuple(violations),
         incident=incident,
     )
+
+
+def _remedy(text: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "its certificate is not of an authority that was given (ca, --ca, MHO_CA)"
+    if "handshake failed" in text or "Socket closed" in text:
+        return (
+            "one side takes TLS (ca, --ca, MHO_CA) and the other does not, or the server asks for "
+            "a client's certificate (--cert and --key)"
+        )
+    return "is it running there?"
 
 
 def code_of(error: grpc.RpcError) -> grpc.StatusCode:
