@@ -8,6 +8,7 @@ from mho.api.server import check, run
 from mho.config import Settings
 from mho.jobs.control import Control
 from mho.telemetry import logs
+from mho.telemetry.endpoint import exposed
 
 
 def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
@@ -18,4 +19,5 @@ def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """
     logs.set_up(settings)
     check(settings)  # first, so that a server that cannot start leaves no data folder
-    run(settings, Control(settings), on_ready=on_ready)
+    with exposed(settings):
+        run(settings, Control(settings), on_ready=on_ready)

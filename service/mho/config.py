@@ -85,6 +85,13 @@ class Settings:
     quota_concurrent_calls: int = 0
     """Calls of a tenant under way at the same time."""
 
+    metrics_port: int = 0
+    """Port at which Prometheus scrapes ``/metrics`` over plain HTTP; 0 for none."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port. Whoever reaches it reads the metrics, without being asked who it is."""
+    metrics_tenants: bool = False
+    """Whether metrics are kept for each tenant by name, which makes a series for each."""
+
     # how models are run
     provider: str = "auto"
     """``auto`` (CUDA where present, else CPU), ``cuda`` or ``cpu``; what is asked for must be

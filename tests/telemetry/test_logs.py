@@ -99,6 +99,11 @@ def test_the_level_holds(logging_kept: None) -> None:
     assert stream.getvalue().count("\n") == 1
 
 
+def test_statements_of_the_database_are_not_told(written: Written) -> None:
+    logging.getLogger("sqlalchemy.engine.Engine").info("SELECT secret")
+    assert written() == []
+
+
 def test_warnings_and_dying_threads_are_records(written: Written) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from mho.api.interception import with_behaviour
+from mho.telemetry import metrics
 from mho.telemetry.about import fields, note
 
 _HEALTH = "grpc.health.v1.Health/"
@@ -37,6 +38,7 @@ class Access(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         handler = await continuation(handler_call_details)
         if handler is None:
             _log.info("a call that is not served: %r", call[:200])
+            metrics.CALLS.labels("unknown", "UNIMPLEMENTED", "").inc()
             return handler
         return with_behaviour(handler, lambda behaviour: _accounted(behaviour, call))
 
@@ -60,6 +62,8 @@ def _account(call: str, context: Any) -> Iterator[None]:
     note(call=call)
     began = time.monotonic()
     status = "UNKNOWN"
+    under_way = metrics.OPEN_CALLS.labels(call)
+    under_way.inc()
     try:
         yield
         status = "OK"
@@ -67,6 +71,7 @@ def _account(call: str, context: Any) -> Iterator[None]:
         status = "CANCELLED"
         raise
     finally:
+        under_way.dec()
         if status == "UNKNOWN":
             status = _status(context)
         _tell(call, status, time.monotonic() - began, context)
@@ -82,6 +87,8 @@ def _status(context: Any) -> str:
 
 
 def _tell(call: str, status: str, seconds: float, context: Any) -> None:
+    metrics.CALLS.labels(call, status, metrics.of(str(fields().get("tenant", "")))).inc()
+    metrics.CALL_TIME.labels(call).observe(seconds)
     told = {"status": status, "ms": round(seconds * 1000, 1), "peer": context.peer()}
     level = logging.DEBUG if call.startswith(_HEALTH) else logging.INFO
     known = {name: value for name, value in fields().items() if name not in told}

@@ -19,6 +19,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from mho.api.fields import path_of, resource_of
 from mho.errors import MhoError
+from mho.telemetry import metrics
 
 DOMAIN = "mho"
 DETAILS = "grpc-status-details-bin"
@@ -59,7 +60,9 @@ def status_of(
     """The status by which a caller learns of ``error``; ``call`` is for the log, and in ``request``
     the field at fault is looked for."""
     if not isinstance(error, MhoError) or error.reason not in CODES:
+        metrics.REFUSED.labels("INTERNAL").inc()
         return _internal(error, call)
+    metrics.REFUSED.labels(error.reason).inc()
     code = CODES[error.reason]
     message = _shortened(error.message, _MOST_BYTES)
     subject = _shortened(error.subject, _MOST_SUBJECT_BYTES)

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from mho.config import Settings
 from mho.errors import InvalidOption
 from mho.reloading import Reloaded
+from mho.telemetry import metrics
 
 _log = logging.getLogger("mho.api.tls")
 
@@ -117,6 +118,7 @@ def _check_time(settings: Settings, certificate: x509.Certificate) -> None:
             "tls_certificate",
             f"is valid from {certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ} on only",
         )
+    metrics.CERTIFICATE_EXPIRY.set(certificate.not_valid_after_utc.timestamp())
     _log.info(
         "the certificate %s is valid until %s",
         settings.tls_certificate,

@@ -18,6 +18,7 @@ from mho.jobs.job_queue import JobQueue, overdue
 from mho.jobs.layout import Layout, full_disk_named, remove_folder
 from mho.jobs.messages import Message, PipeClosed, error_of, progress_of, text_of
 from mho.jobs.processes import WorkerProcess
+from mho.telemetry import figures, metrics, processes
 
 _STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
@@ -62,6 +63,8 @@ class Attempt:
         self._patience = 0.0
         """When (monotonic) a worker that has not stopped is killed."""
         self._leave_at = math.inf
+        self.kept = time.monotonic()
+        """When (monotonic) its newest checkpoint was written, or it began."""
         self._named = {"job": job.id, "tenant": job.tenant, "attempt": job.attempts}
 
     # from other threads
@@ -97,6 +100,7 @@ class Attempt:
             if self._why:
                 self._stopped()
             else:
+                processes.died("job", ending)
                 _log.warning("a worker died: %s, %s", ending, error, extra=self._named)
                 self.lost(ending)
             return Ending.LOST
@@ -170,6 +174,8 @@ class Attempt:
             elif kind == "note":
                 self._jobs.noted(self._job, self._layout.hide(text_of(message, "message")))
             elif isinstance(message.get("steps"), int):
+                self.kept = time.monotonic()
+                metrics.CHECKPOINTS.observe(figures.finite(message.get("seconds")))
                 self._jobs.checkpointed(self._job, message["steps"])
         except ResourceExhausted as error:
             _log.warning("progress was not recorded: %s", error, extra=self._named)

@@ -41,6 +41,7 @@ from mho.runtime.prepare import prepare
 from mho.runtime.provider import installed
 from mho.runtime.session import Sessions
 from mho.state import pack, unpack
+from mho.telemetry import figures
 from mho.types import JSON, Array
 
 _SECONDS = "\x1fseconds"
@@ -140,6 +141,7 @@ class Run:
             notes=(*bound.notes, *result.notes),
         )
         write(merged, self._context(), folder)
+        _tell_errors(merged)
 
     def _begun(self) -> Any:
         """The state; the method's first one where nothing was restored."""
@@ -265,6 +267,14 @@ def layer_json(layer: Layer) -> dict[str, Any]:
         "axis": layer.axis,
         "engines": list(layer.engines),
     }
+
+
+def _tell_errors(result: Result) -> None:
+    found = [error[np.isfinite(error)].ravel() for error in result.std_error.values()]
+    errors = np.concatenate(found) if found else np.zeros(0)
+    if errors.size:
+        figures.level(figures.STANDARD_ERROR + "median", float(np.median(errors)))
+        figures.level(figures.STANDARD_ERROR + "max", float(errors.max()))
 
 
 def _read(source: Source, model: Model, settings: Settings) -> Dataset:

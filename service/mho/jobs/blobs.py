@@ -24,6 +24,7 @@ from mho.errors import InvalidData, InvalidOption, ResourceExhausted
 from mho.jobs import schema
 from mho.jobs.database import Database
 from mho.jobs.layout import Layout, full_disk_named, sync_folder
+from mho.telemetry import metrics
 
 LARGEST_CHUNK = 1024 * 1024
 _ABANDONED_SECONDS = 3600.0
@@ -122,6 +123,7 @@ class Blobs:
                 )
             self._check_quota(tenant, len(chunk))
             self._append(upload, chunk)
+            metrics.UPLOADED.labels(metrics.of(tenant)).inc(len(chunk))
             if upload.received < size:
                 return upload.received
             found = upload.hasher.hexdigest()

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from mho.config import Settings
 from mho.data import preprocess as preprocessing
 from mho.errors import InvalidData, InvalidModel, InvalidOption, NotFound
+from mho.jobs import accounting, standing
 from mho.jobs.admission import (
     check_deadline,
     check_display_name,
@@ -101,6 +102,7 @@ class Control:
         )
         self._desks = Desks(settings, entry)
         self._collector = Collector(self._blobs, self._catalogue)
+        self._untold = standing.told(self._queue, self._supervisor, layout.root)
         self._closed = False
 
     # life
@@ -126,6 +128,7 @@ class Control:
         if self._closed:
             return
         self._closed = True
+        self._untold()
         self._feed.close()
         self._desks.close()
         self._supervisor.close()
@@ -354,6 +357,8 @@ class Control:
             with placed(folder, self._layout.job(record.id)) as place:
                 kept = self._store.add(record, requested=spec, due=due)
                 place.keep = kept.id == record.id
+        if kept.id == record.id:
+            accounting.created(kept)
         self._supervisor.wake()
         return kept
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from mho.jobs import engines
 from mho.jobs.layout import Layout
 from mho.jobs.migrate import upgrade
+from mho.telemetry import metrics
 
 
 class Database:
@@ -50,7 +51,11 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with _failures_named(), self._reader.begin() as connection:
+        with (
+            _failures_named(),
+            metrics.TRANSACTIONS.labels("read").time(),
+            self._reader.begin() as connection,
+        ):
             yield connection
 
     @contextmanager
@@ -60,7 +65,12 @@ class Database:
         alone: no other transaction with the same word runs meanwhile, in any server. What looks
         first and changes then needs that, or a lock on the row: only SQLite gives it for nothing.
         """
-        with _failures_named(), self._turn, self._writer.begin() as connection:
+        with (
+            _failures_named(),
+            metrics.TRANSACTIONS.labels("write").time(),
+            self._turn,
+            self._writer.begin() as connection,
+        ):
             if alone and self.shared:
                 key = sa.func.hashtextextended(alone, 0)
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

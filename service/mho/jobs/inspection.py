@@ -17,6 +17,7 @@ from mho.errors import InvalidModel, MhoError, ResourceExhausted, Unavailable
 from mho.jobs.messages import Message, PipeClosed, error_of, text_of
 from mho.jobs.processes import WorkerProcess
 from mho.telemetry.about import about, fields
+from mho.telemetry.processes import died
 
 _IDLE_SECONDS = 60.0
 _MOST_WAITING = 256
@@ -128,7 +129,7 @@ class Inspectors:
             if process.alive and process.tenant == tenant:
                 return process
             process.kill()
-        process = WorkerProcess(self._settings, self._entry)
+        process = WorkerProcess(self._settings, self._entry, role="inspection")
         try:
             process.ready()
         except PipeClosed as error:
@@ -147,6 +148,7 @@ class Inspectors:
                     raise _stopping()
                 if time.monotonic() >= deadline:
                     process.kill()
+                    died("inspection", "timeout")
                     raise request.error(
                         f"'{request.name}' took longer than {limit:g} s to check (setting "
                         "inspect_seconds); simplify it or have the limit raised",
@@ -171,6 +173,7 @@ class Inspectors:
             return value
         except (PipeClosed, ValueError, TypeError, KeyError) as error:
             ending = process.kill()
+            died("inspection", ending)
             _log.warning("inspecting %r ended the process: %s, %s", request.name, ending, error)
             raise PipeClosed(ending) from error
 

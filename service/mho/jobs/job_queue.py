@@ -15,7 +15,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from mho.errors import DeadlineExceeded
-from mho.jobs import schema
+from mho.jobs import accounting, schema
 from mho.jobs.catalogue import find
 from mho.jobs.database import Database
 from mho.jobs.job import Artifact, EventKind, JobError, JobRecord, JobState
@@ -160,6 +160,7 @@ class JobQueue:
                     continue
                 ended = connection.execute(sa.select(_jobs).where(_jobs.c.id == row.id)).one()
             failed.append(job_of(ended))
+            accounting.ended(failed[-1], JobState.FAILED)
             self._on_event(ended.tenant, ended.id)
         return failed, running
 
@@ -172,6 +173,25 @@ class JobQueue:
         for row in rows:
             self.requeued(job_of(row), "the server was restarted; the job goes on where it was")
         return len(rows)
+
+    def standing(self) -> tuple[dict[tuple[str, JobState], int], float | None]:
+        """(tenant, QUEUED or RUNNING) -> how many jobs, and when the oldest of those that wait was
+        created."""
+        live = (JobState.QUEUED.value, JobState.RUNNING.value)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(
+                    _jobs.c.tenant,
+                    _jobs.c.state,
+                    sa.func.count().label("number"),
+                    sa.func.min(_jobs.c.created).label("oldest"),
+                )
+                .where(_jobs.c.state.in_(live))
+                .group_by(_jobs.c.tenant, _jobs.c.state)
+            ).all()
+        waiting = [row.oldest for row in rows if row.state == JobState.QUEUED.value]
+        counts = {(row.tenant, JobState(row.state)): row.number for row in rows}
+        return counts, min(waiting, default=None)
 
     def ids(self) -> dict[str, JobState]:
         """State of every job, to tell folders that belong to none."""
@@ -212,6 +232,8 @@ class JobQueue:
     def _told(self, job: JobRecord, change: Change | None) -> JobState | None:
         if change is None:
             return None
+        if change.state.final:
+            accounting.ended(job, change.state)
         self._on_event(job.tenant, job.id)
         return change.state
 

@@ -9,13 +9,13 @@ form.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from mho.errors import MhoError, by_reason
 from mho.method import Progress
+from mho.telemetry.figures import finite
 
 _LARGEST = 256 * 1024 * 1024
 _MOST_FRAMES = 10_000
@@ -109,14 +109,8 @@ def error_of(message: Message) -> MhoError:
 def progress_of(message: Message) -> Progress:
     """The progress in a worker's message; figures that are no finite numbers count as 0."""
     return Progress(
-        done=_finite(message.get("done")),
-        total=_finite(message.get("total")),
+        done=finite(message.get("done")),
+        total=finite(message.get("total")),
         unit=text_of(message, "unit", 64),
         message=text_of(message, "message", 1000),
     )
-
-
-def _finite(value: Any) -> float:
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return float(value)
-    return 0.0

@@ -22,6 +22,7 @@ from pathlib import Path
 from mho.config import Settings
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed, receive, send
+from mho.telemetry import figures, processes
 
 _READY_SECONDS = 120.0
 _LEAST_PRIORITY = 19
@@ -39,9 +40,10 @@ class WorkerProcess:
     the kernel kills the worker when the thread that started it ends (see ``worker``).
     """
 
-    def __init__(self, settings: Settings, entry: str, *, background: bool = True) -> None:
-        """Start it; ``ready`` waits until it can take work. background: it makes way for what is
-        not, in the order in which the operating system hands out the processor."""
+    def __init__(self, settings: Settings, entry: str, *, role: str = "job") -> None:
+        """Start it; ``ready`` waits until it can take work. role: ``job``, ``inspection`` or
+        ``serving``, for which the others make way in the order in which the operating system hands
+        out the processor."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -53,10 +55,11 @@ class WorkerProcess:
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the server, which then drains
             )
-        if background:
+        if role != "serving":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _LEAST_PRIORITY)
         self._connection = Connection(ours.detach())
+        processes.started(self.pid, role)
         self.tenant: str | None = None
         """Whose bytes it has seen; it is not given to another tenant."""
         with suppress(PipeClosed):  # a worker that died at once is noticed by ``ready``
@@ -96,12 +99,15 @@ class WorkerProcess:
             self._process.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
 
     def receive(self) -> Message:
-        return receive(self._connection)
+        message = receive(self._connection)
+        processes.heard(self.pid, figures.checked(message.pop("figures", None)))
+        return message
 
     def kill(self) -> str:
         """End it at once and wait for its end; says how it ended."""
         with suppress(ProcessLookupError):
             self._process.kill()
+        processes.ending(self.pid)
         code = self._process.wait()
         self._connection.close()
         return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -17,6 +17,7 @@ from mho.jobs.layout import full_disk_named
 from mho.jobs.messages import Message, send
 from mho.jobs.task import Task
 from mho.method import Progress
+from mho.telemetry import figures
 from mho.types import Array
 
 _PROGRESS_SECONDS = 0.2
@@ -129,6 +130,7 @@ class RunLoop:
         kept = Checkpoint(
             self._request["digest"], self._run.state_version, self._steps, self._run.checkpoint()
         )
+        began = time.monotonic()
         try:
             checkpoint.save(self._file, kept)
         except (ResourceExhausted, OSError) as error:
@@ -137,7 +139,11 @@ class RunLoop:
             self._trouble = str(error)
         else:
             self._trouble = ""
-            send(self._connection, {"kind": "checkpoint", "steps": self._steps})
+            seconds = time.monotonic() - began
+            send(
+                self._connection,
+                {"kind": "checkpoint", "steps": self._steps, "seconds": seconds},
+            )
 
     def _note(self, text: str) -> None:
         send(self._connection, {"kind": "note", "message": text})
@@ -152,5 +158,6 @@ class RunLoop:
                 "total": progress.total,
                 "unit": progress.unit,
                 "message": progress.message,
+                "figures": figures.taken(),
             },
         )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mho.errors import AlreadyExists, FailedPrecondition
-from mho.jobs import schema
+from mho.jobs import accounting, schema
 from mho.jobs.catalogue import digest_of, find, page
 from mho.jobs.database import Database
 from mho.jobs.job import (
@@ -133,6 +133,8 @@ class JobStore:
                     connection, EventKind.NOTE, _jobs.c.id == id, message=message, cancelling=True
                 )
             row = find(connection, _jobs, "job", tenant, id)
+        if row.state == JobState.CANCELLED:
+            accounting.ended(job, JobState.CANCELLED)
         self._on_event(tenant, id)
         return job_of(row)
 

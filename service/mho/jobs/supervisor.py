@@ -11,6 +11,7 @@ from typing import Any
 
 from mho.config import Settings
 from mho.errors import MhoError
+from mho.jobs import accounting
 from mho.jobs.attempt import Attempt, Ending
 from mho.jobs.collection import clear_job
 from mho.jobs.job import JobRecord
@@ -18,7 +19,9 @@ from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed
 from mho.jobs.processes import WorkerProcess
+from mho.telemetry import metrics
 from mho.telemetry.about import about
+from mho.telemetry.processes import died
 
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -79,6 +82,13 @@ class Supervisor:
         with self._changed:
             return len(self._current)
 
+    def checkpoint_age(self) -> float:
+        """Seconds since the newest checkpoint, or the start, of the running job for which these are
+        most; 0 where none runs."""
+        with self._changed:
+            kept = [attempt.kept for attempt in self._current.values()]
+        return time.monotonic() - min(kept) if kept else 0.0
+
     def drain(self, seconds: float) -> None:
         """Claim nothing more; running jobs keep a checkpoint and go back into the queue.
 
@@ -130,7 +140,7 @@ class Supervisor:
             try:
                 if process is None or not process.alive:
                     if process is not None:
-                        process.kill()
+                        died("job", process.kill())
                     process = self._started()
                     failures = 0
                 job = self._claim()
@@ -156,7 +166,9 @@ class Supervisor:
         try:
             process.ready()
         except BaseException:
-            _log.error("a worker did not start: %s", process.kill())
+            ending = process.kill()
+            died("job", ending)
+            _log.error("a worker did not start: %s", ending)
             raise
         _log.info("worker started", extra={"pid": process.pid})
         return process
@@ -171,6 +183,7 @@ class Supervisor:
                 for tenant in sorted(waiting, key=lambda t: (self._served.get(t, 0), waiting[t])):
                     job = self._jobs.claim(tenant)
                     if job is not None:
+                        accounting.claimed(job)
                         self._served = {t: n for t, n in self._served.items() if t in waiting}
                         self._served[tenant] = next(self._turn)
                         self._current[job.id] = Attempt(
@@ -200,7 +213,10 @@ class Supervisor:
                 raise
             process.tenant = job.tenant
             _log.info("job started", extra=named)
+            began = time.monotonic()
             ending = attempt.run(process, request)
+            metrics.BUSY.labels(metrics.of(job.tenant)).inc(time.monotonic() - began)
+            metrics.ATTEMPTS.labels(ending.name.lower()).inc()
             _log.info("job %s", ending, extra=named)
             return None if ending is Ending.LOST else process
         finally:

@@ -30,6 +30,7 @@ from mho.jobs.layout import Layout, full_disk_named
 from mho.jobs.messages import Message, PipeClosed, failure, receive, send
 from mho.jobs.run_loop import Run, RunLoop, Stopped
 from mho.jobs.task import Task
+from mho.telemetry import figures
 
 _KILL_ME_FIRST = "600"  # of 1000: when memory runs out, the worker goes and not the server
 _PR_SET_PDEATHSIG = 1
@@ -124,6 +125,7 @@ def main(connection: Connection, settings: Settings, entry: str) -> None:
             answer = failure(_named(error), traceback.format_exc())
             answer["message"] = layout.hide(answer["message"])
             answer["subject"] = layout.hide(answer["subject"])
+        answer["figures"] = figures.taken()
         send(connection, answer, frames)
 
 

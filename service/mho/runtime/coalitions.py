@@ -14,6 +14,7 @@ from mho.runtime.mask_slopes import MaskSlopes
 from mho.runtime.problem import Problem
 from mho.runtime.resampled import masked_model
 from mho.runtime.substitutes import Substitutes
+from mho.telemetry.figures import evaluated
 from mho.types import BoolArray, Float32Array, FloatArray, IntArray
 from mho.value import Samples, Value
 
@@ -76,6 +77,7 @@ class MaskedCoalitions:
             return np.zeros(0)
         chosen = self._chosen(count, samples)
         scores = self._scores(coalitions, chosen)
+        evaluated("coalitions", chosen.size)
         with np.errstate(over="ignore", invalid="ignore"):
             worth = self._value.worth(
                 scores, self._known.take(chosen.ravel()), self._weighted(chosen)
@@ -117,6 +119,7 @@ class MaskedCoalitions:
         chosen = self._chosen(len(masks), samples)
         mask, _ = np.divmod(np.arange(chosen.size), chosen.shape[1])
         flat = chosen.ravel()
+        evaluated("slopes", chosen.size)
         argument, by_layer = self._slopes_of().read(
             self._by_layer(masks), mask, self._index[flat], self._known.take(flat)
         )

@@ -34,6 +34,7 @@ from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
 from mho.runtime.lines import Lines, Scores, flowing, probed, with_shape
 from mho.runtime.problem import Problem
+from mho.telemetry.figures import evaluated
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
 _BATCHES_A_STEP, _NOTHING_A_STEP = 4, 4096
@@ -187,6 +188,7 @@ class FiniteDifferencePaths:
             owner, at = np.array([p for p, _ in new]), np.array([a for _, a in new])
             self._known.update(zip(new, self._scores.at(owner, at).tolist(), strict=True))
             self._spent["forward"] += len(new)
+            evaluated("forward", len(new))
         return np.array([self._known[point] for point in points], dtype=np.float64)
 
     def interval_sums(self, group: int, intervals: Intervals) -> IntervalSums:
@@ -322,6 +324,7 @@ class FiniteDifferencePaths:
                     parts.setdefault(name, []).append(value)
             tensors |= {name: np.concatenate(values) for name, values in parts.items()}
             self._spent["head"] += len(at)
+            evaluated("head", len(at))
         return _Ends(tensors, place[:count], place[count:])
 
     def _moved(self, member: _Member, ends: _Ends) -> tuple[IntArray, IntArray]:
@@ -365,6 +368,7 @@ class FiniteDifferencePaths:
             for start, stop, found in member.chords.run(len(values), feeds):
                 values[start:stop] += side * found[CHORD].reshape(stop - start)
         self._spent["tail"] += 2 * len(values)
+        evaluated("tail", 2 * len(values))
         if not np.isfinite(values).all():
             bad = int(unit[int(np.argmin(np.isfinite(values)))])
             raise InvalidData(

@@ -32,6 +32,7 @@ from mho.graph.target import TARGET_SCORE
 from mho.runtime.batches import Batches
 from mho.runtime.lines import Lines, check_scores, flowing, with_shape
 from mho.runtime.problem import Problem
+from mho.telemetry.figures import evaluated
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
 _BATCHES_A_STEP = 2
@@ -308,6 +309,7 @@ class GradientPaths:
         for start, stop, found in self._batches(totals=totals).run(len(intervals), feeds):
             rows = made[start, stop]
             self._spent["gradient"] += len(rows.path)
+            evaluated("gradient", len(rows.path))
             yield slice(start, stop), rows, found
 
     def _nothing(self, group: PathGroup, count: int) -> dict[str, FloatArray]:

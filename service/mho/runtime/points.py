@@ -13,6 +13,7 @@ from mho.graph.point_scores import map_output, point_scores, score_output
 from mho.graph.reduce import activation_output, activations
 from mho.graph.target import TARGET, targeted
 from mho.runtime.problem import Problem
+from mho.telemetry.figures import evaluated
 from mho.types import Array, FloatArray, IntArray
 
 
@@ -72,6 +73,7 @@ class GraphPoints:
                 if map_output(layer.name) in found:
                     seen = found[map_output(layer.name)]
                     maps.setdefault(layer.name, []).append(seen.astype(np.float64))
+        evaluated("activation" if self._judged is None else "gradient", len(inputs))
         return PointScores(_joined(scores), _joined(maps))
 
     def _feeds(self, inputs: IntArray) -> dict[str, Array]:

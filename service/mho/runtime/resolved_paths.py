@@ -15,6 +15,7 @@ from mho.runtime.batches import Batches
 from mho.runtime.gradient_paths import GradientPaths
 from mho.runtime.lines import Lines
 from mho.runtime.problem import Problem
+from mho.telemetry.figures import evaluated
 from mho.types import Array, FloatArray, IntArray
 
 _MOST_PARTS = 64
@@ -159,6 +160,7 @@ class ResolvedPaths:
         parts = self._running[layer.name].run(len(path), feeds)
         total = np.sum([found[RESOLVED].astype(np.float64) for _, _, found in parts], axis=0)
         self._rows += len(path)
+        evaluated("resolved", len(path))
         return np.asarray(total, dtype=np.float64)
 
     def _start(self, path: IntArray) -> Array:

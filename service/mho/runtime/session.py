@@ -15,6 +15,7 @@ from mho.config import Settings
 from mho.errors import Cancelled, InvalidModel, ResourceExhausted, Unsupported
 from mho.graph.model import Model, save, serialized
 from mho.runtime.provider import CPU, Provider, choose, threads
+from mho.telemetry import figures
 from mho.types import Array, Feeds
 
 _CHUNK = 1 << 22
@@ -163,12 +164,15 @@ class Sessions:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
+                figures.count(figures.SESSION_HITS)
                 return self._kept[key]
+        figures.count(figures.SESSION_MISSES)
         session = self._load(source)
         with self._lock:
             session = self._kept.setdefault(key, session)  # another thread may have been faster
             while len(self._kept) > self._limit:
                 self._kept.popitem(last=False)
+            figures.level(figures.SESSIONS, len(self._kept))
         return session
 
     def _load(self, source: bytes | str, optimised: Path | None = None) -> Session:

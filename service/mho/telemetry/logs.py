@@ -26,7 +26,8 @@ FORMATS = ("text", "json")
 
 _OWN = frozenset((*RESERVED_ATTRS, "taskName"))
 _CHATTY = ("asyncio", "grpc", "sqlalchemy", "alembic", "opentelemetry")
-"""Libraries that at DEBUG tell more of themselves than of us."""
+"""Libraries of which only warnings are wanted; SQLAlchemy would tell every statement with its
+values."""
 
 
 def check(settings: Settings) -> None:
@@ -55,7 +56,7 @@ def set_up(settings: Settings, stream: TextIO | None = None) -> logging.Handler:
     root.setLevel(settings.log_level.upper())
     root.handlers[:] = [handler]
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
     threading.excepthook = _log_end_of_thread
     return handler

@@ -27,6 +27,8 @@ from mho.jobs.messages import Message, PipeClosed, error_of, text_of
 from mho.jobs.processes import WorkerProcess
 from mho.jobs.serving.query import Answer, Query, batch_message
 from mho.jobs.serving.turns import Turns
+from mho.telemetry import metrics
+from mho.telemetry.processes import died
 
 _LOOK_SECONDS = 0.02
 _IDLE_LOOK_SECONDS = 1.0
@@ -217,6 +219,9 @@ class Desks:
             raise MhoError("a worker for synchronous calls does not start") from error
         message, frames = batch_message(batch[0].model, [call.query for call in batch])
         started = time.monotonic()
+        metrics.BATCH.observe(len(batch))
+        for call in batch:
+            metrics.ATTRIBUTION_WAIT.observe(started - call.made)
         try:
             with self._turns.turn(process.tenant or "", process.hold):
                 process.send(message, frames)
@@ -228,6 +233,7 @@ class Desks:
             ending = self._end(desk)
             if self._closing:
                 return
+            died("serving", ending)
             _log.warning(
                 "a worker for synchronous calls was lost: %s, %s",
                 ending, error, extra={"tenant": desk.tenant},
@@ -306,7 +312,7 @@ class Desks:
         if desk.process is not None and desk.process.alive and desk.process.tenant == desk.tenant:
             return desk.process
         self._end(desk)
-        desk.process = WorkerProcess(self._settings, self._entry, background=False)
+        desk.process = WorkerProcess(self._settings, self._entry, role="serving")
         desk.process.tenant = desk.tenant
         desk.process.ready()
         _log.info("worker for synchronous calls started", extra={"tenant": desk.tenant})
