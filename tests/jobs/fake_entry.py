@@ -3,7 +3,8 @@
 The option ``behaviour`` says what happens when: ``crash@3`` kills the process in step 3,
 ``hang@3`` sleeps for a minute, ``raise@3`` raises a plain error, ``mho@3`` a domain error,
 ``memory@3`` a MemoryError, ``full@3`` a full disk, ``noise@3`` writes rubbish into the pipe,
-``link@3`` leaves a link in the result, ``unkept@3`` has no room for checkpoints from then on.
+``link@3`` leaves a link in the result, ``say@3`` prints a line, ``unkept@3`` has no room for
+checkpoints from then on.
 ``once`` in front (``once-crash@3``) means in the first attempt only.
 """
 
@@ -90,6 +91,8 @@ class Run:
             raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
         elif self.what == "unkept":
             checkpoint.save = no_room
+        elif self.what == "say":
+            sys.stderr.write("the toy speaks\n")
         elif self.what == "noise":
             os.write(int(sys.argv[1]), b"\x00\x00\x00\x05rubbi")
             time.sleep(60)

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,9 +23,12 @@ from mho.config import Settings
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed, receive, send
 from mho.telemetry import figures, processes
+from mho.telemetry.about import fields
+from mho.telemetry.output import relay
 
 _READY_SECONDS = 120.0
 _LEAST_PRIORITY = 19
+_LAST_WORDS_SECONDS = 1.0
 _PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_", "TZ", "TMP", "TEMP", "PYTHON", "VIRTUAL_ENV", "COVERAGE"),
     *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_", "MALLOC_"),
@@ -50,7 +53,8 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "mho.jobs.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # what libraries print goes into the server's log
+                stdout=subprocess.PIPE,  # what libraries print goes into the server's log
+                stderr=subprocess.STDOUT,
                 cwd=Layout(Path(settings.data_dir)).nowhere,
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the server, which then drains
@@ -62,6 +66,10 @@ class WorkerProcess:
         processes.started(self.pid, role)
         self.tenant: str | None = None
         """Whose bytes it has seen; it is not given to another tenant."""
+        self._known: Mapping[str, object] = fields()
+        assert self._process.stdout is not None
+        self._output = relay(os.dup(self._process.stdout.fileno()), self._named)
+        self._process.stdout.close()
         with suppress(PipeClosed):  # a worker that died at once is noticed by ``ready``
             # Workers read what strangers made: the database's password is none of their business.
             told = dataclasses.asdict(dataclasses.replace(settings, database=""))
@@ -91,6 +99,7 @@ class WorkerProcess:
             return True
 
     def send(self, message: Message, frames: Sequence[bytes] = ()) -> None:
+        self._known = fields()
         send(self._connection, message, frames)
 
     def hold(self, held: bool) -> None:
@@ -110,7 +119,13 @@ class WorkerProcess:
         processes.ending(self.pid)
         code = self._process.wait()
         self._connection.close()
+        self._output.join(_LAST_WORDS_SECONDS)
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+    def _named(self) -> dict[str, object]:
+        """What it works on, for records of what it prints."""
+        tenant = {} if self.tenant is None else {"tenant": self.tenant}
+        return {**self._known, **tenant, "pid": self.pid}
 
 
 def _environment() -> dict[str, str]:
