@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import onnx_ir as ir
 
 from mho.graph.flow import reads
@@ -9,6 +11,8 @@ from mho.graph.model import Model
 
 _UNKNOWN_DIM = 64
 """What an unknown dimension other than the batch is taken for."""
+_known: weakref.WeakKeyDictionary[Model, int] = weakref.WeakKeyDictionary()
+"""Graphs never change, and warm ones are asked about at every call."""
 
 
 def bytes_per_row(model: Model) -> int:
@@ -18,7 +22,12 @@ def bytes_per_row(model: Model) -> int:
     tensors without a batch are not counted. An estimate: the runtime's own workspace comes on top,
     and what is inside subgraphs.
     """
-    graph = model.graph
+    if model not in _known:
+        _known[model] = _bytes_alive(model.graph)
+    return _known[model]
+
+
+def _bytes_alive(graph: ir.Graph) -> int:
     last_use: dict[ir.Value, int] = {}
     for index, node in enumerate(graph):
         for value in (*node.outputs, *reads(node)):  # what nobody reads ends where it is made
