@@ -9,6 +9,7 @@ from mho.config import Settings
 from mho.jobs.control import Control
 from mho.telemetry import logs
 from mho.telemetry.endpoint import exposed
+from mho.telemetry.spans import exported
 
 
 def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
@@ -19,5 +20,5 @@ def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """
     logs.set_up(settings)
     check(settings)  # first, so that a server that cannot start leaves no data folder
-    with exposed(settings):
+    with exposed(settings), exported(settings):
         run(settings, Control(settings), on_ready=on_ready)

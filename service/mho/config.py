@@ -85,6 +85,9 @@ class Settings:
     quota_concurrent_calls: int = 0
     """Calls of a tenant under way at the same time."""
 
+    otel_endpoint: str = ""
+    """URL of a collector to which spans are sent by OTLP over gRPC, such as
+    ``http://127.0.0.1:4317``; needs the extra ``otel``. Empty for none."""
     metrics_port: int = 0
     """Port at which Prometheus scrapes ``/metrics`` over plain HTTP; 0 for none."""
     metrics_host: str = "127.0.0.1"

@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from mho.api.interception import with_behaviour
-from mho.telemetry import metrics
+from mho.telemetry import metrics, spans
 from mho.telemetry.about import fields, note
 
 _HEALTH = "grpc.health.v1.Health/"
@@ -60,6 +60,7 @@ def _accounted(behaviour: Any, call: str) -> Any:
 def _account(call: str, context: Any) -> Iterator[None]:
     # gRPC gives every call a task of its own, so that nothing has to be taken back.
     note(call=call)
+    span = spans.begin_call(call, _traceparent(context))
     began = time.monotonic()
     status = "UNKNOWN"
     under_way = metrics.OPEN_CALLS.labels(call)
@@ -74,7 +75,14 @@ def _account(call: str, context: Any) -> Iterator[None]:
         under_way.dec()
         if status == "UNKNOWN":
             status = _status(context)
+        spans.end_call(span, status)
         _tell(call, status, time.monotonic() - began, context)
+
+
+def _traceparent(context: Any) -> str:
+    """The trace that the caller says it is in."""
+    told = [value for key, value in context.invocation_metadata() or () if key == "traceparent"]
+    return str(told[0]) if len(told) == 1 else ""
 
 
 def _status(context: Any) -> str:

@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 
 from mho.config import Settings
 from mho.errors import MhoError, ResourceExhausted, WorkerCrashed
+from mho.jobs import accounting
 from mho.jobs.artifacts import promote
 from mho.jobs.collection import clear_job
 from mho.jobs.job import JobError, JobRecord, JobState
@@ -91,6 +92,7 @@ class Attempt:
 
     def run(self, process: WorkerProcess, request: Message) -> Ending:
         """Run it to its end and record that; the process is dead where the answer is LOST."""
+        self._span = accounting.AttemptSpan(self._job)
         try:
             remove_folder(self._folder)
             process.send(request)
@@ -101,6 +103,7 @@ class Attempt:
                 self._stopped()
             else:
                 processes.died("job", ending)
+                self._span.failed(ending)
                 _log.warning("a worker died: %s, %s", ending, error, extra=self._named)
                 self.lost(ending)
             return Ending.LOST
@@ -109,6 +112,7 @@ class Attempt:
             self.lost("an error of the server")
             raise
         finally:
+            self._span.end()
             remove_folder(self._folder)
 
     def fail(self, error: MhoError) -> None:
@@ -175,7 +179,9 @@ class Attempt:
                 self._jobs.noted(self._job, self._layout.hide(text_of(message, "message")))
             elif isinstance(message.get("steps"), int):
                 self.kept = time.monotonic()
-                metrics.CHECKPOINTS.observe(figures.finite(message.get("seconds")))
+                seconds = figures.finite(message.get("seconds"))
+                metrics.CHECKPOINTS.observe(seconds)
+                self._span.kept(message["steps"], seconds)
                 self._jobs.checkpointed(self._job, message["steps"])
         except ResourceExhausted as error:
             _log.warning("progress was not recorded: %s", error, extra=self._named)

@@ -52,6 +52,7 @@ from mho.jobs.serving.query import Query
 from mho.jobs.specification import check_fit, checked
 from mho.jobs.store import JobStore, datasets_of
 from mho.jobs.supervisor import Supervisor
+from mho.telemetry import spans
 
 _INPUTS = (".npy", ".npz", ".zip")
 _LABELS = (".npy", ".tsv")
@@ -349,6 +350,7 @@ class Control:
             spec=wanted,
             request_id=request_id,
             created=now,
+            trace=spans.current(),
         )
         due = now - spec.priority.lead * self._settings.priority_seconds
         with self._assembly.staged_job(tenant, wanted) as folder:

@@ -180,7 +180,8 @@ class DatasetRecord:
 class JobRecord:
     """A job as it stands.
 
-    attempts: how often it was handed to a worker. sequence: that of its newest event.
+    attempts: how often it was handed to a worker. sequence: that of its newest event. trace: the
+    context of the call that made it, as in ``mho.telemetry.trace``.
     """
 
     tenant: str
@@ -196,6 +197,7 @@ class JobRecord:
     started: float | None = None
     finished: float | None = None
     sequence: int = 0
+    trace: str = ""
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def job_of(row: sa.Row[Any]) -> JobRecord:
         started=row.started,
         finished=row.finished,
         sequence=row.sequence,
+        trace=row.trace,
     )
 
 

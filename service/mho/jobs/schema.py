@@ -109,6 +109,7 @@ jobs = sa.Table(
     sa.Column("finished", sa.Double, nullable=True),
     sa.Column("sequence", sa.BigInteger, nullable=False, default=0),
     sa.Column("owner", _ID, nullable=True),
+    sa.Column("trace", sa.String(64), nullable=False, server_default=sa.text("''")),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_tenant", "tenant", "position"),
     sa.Index("jobs_by_state", "state", "tenant", "due", "position"),
@@ -118,7 +119,7 @@ jobs = sa.Table(
 """deaths: workers lost in a row without a new checkpoint. steps: those of the newest checkpoint.
 due: when the job counts as submitted, its priority considered; a tenant's jobs run in this order.
 deadline: when it must have ended; null once it has.
-owner: the server that runs it.
+owner: the server that runs it. trace: the context of the call that made it.
 """
 
 job_datasets = sa.Table(

@@ -70,6 +70,7 @@ class JobStore:
                     due=due,
                     deadline=record.spec.deadline,
                     created=record.created,
+                    trace=record.trace,
                 )
             )
             connection.execute(

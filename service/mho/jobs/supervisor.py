@@ -22,6 +22,7 @@ from mho.jobs.processes import WorkerProcess
 from mho.telemetry import metrics
 from mho.telemetry.about import about
 from mho.telemetry.processes import died
+from mho.telemetry.trace import trace_of
 
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -149,7 +150,7 @@ class Supervisor:
                 if process.tenant not in (None, job.tenant):
                     process.kill()  # it has seen another tenant's bytes
                     process = None
-                with about(job=job.id, tenant=job.tenant, attempt=job.attempts):
+                with about(**_known(job)):
                     process = self._work(job, process)
             except Exception as error:  # noqa: BLE001
                 # Nothing may end this thread: a full disk or a busy database passes.
@@ -223,3 +224,9 @@ class Supervisor:
             with self._changed:
                 del self._current[job.id]
                 self._changed.notify_all()
+
+
+def _known(job: JobRecord) -> dict[str, object]:
+    """What the log says of all that is done for the job."""
+    traced = {"trace": trace_of(job.trace)} if job.trace else {}
+    return {"job": job.id, "tenant": job.tenant, "attempt": job.attempts, **traced}
