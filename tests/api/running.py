@@ -40,7 +40,7 @@ class Calls:
     def __init__(self, channel: grpc.Channel, tenant: str = "default", token: str = "") -> None:
         self.parent = f"tenants/{tenant}"
         if token:
-            channel = grpc.intercept_channel(channel, *bearing(token))
+            channel = bearing(channel, token)
         self.blobs = blobs_pb2_grpc.BlobsStub(channel)
         self.models = models_pb2_grpc.ModelsStub(channel)
         self.datasets = datasets_pb2_grpc.DatasetsStub(channel)
@@ -153,16 +153,6 @@ class Running(Calls):
         return Calls(self.channel, tenant, token)
 
 
-def bearing(token: str) -> list[Any]:
-    """What makes the calls of a channel carry a bearer token."""
-
-    def with_token(continuation: Any, details: Any, request: Any) -> Any:
-        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {token}")]
-        return continuation(_Details(details, metadata), request)
-
-    return [_Intercepting(with_token)]
-
-
 class _Details(grpc.ClientCallDetails):  # type: ignore[misc]
     def __init__(self, details: Any, metadata: Any) -> None:
         self.method, self.timeout, self.metadata = details.method, details.timeout, metadata
@@ -170,15 +160,25 @@ class _Details(grpc.ClientCallDetails):  # type: ignore[misc]
         self.wait_for_ready, self.compression = details.wait_for_ready, details.compression
 
 
-class _Intercepting(  # type: ignore[misc]
+class _Bearing(  # type: ignore[misc]
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    def __init__(self, intercept: Any) -> None:
-        self.intercept_unary_unary = self.intercept_unary_stream = intercept
-        self.intercept_stream_unary = self.intercept_stream_stream = intercept
+    def __init__(self, token: str) -> None:
+        self._header = ("authorization", f"Bearer {token}")
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(_Details(details, [*(details.metadata or ()), self._header]), request)
+
+    intercept_unary_stream = intercept_stream_unary = intercept_unary_unary
+    intercept_stream_stream = intercept_unary_unary
+
+
+def bearing(channel: grpc.Channel, token: str) -> grpc.Channel:
+    """The channel, whose calls carry a bearer token."""
+    return grpc.intercept_channel(channel, _Bearing(token))
 
 
 @contextmanager
