@@ -34,7 +34,7 @@ JOB = jobs_pb2.CreateJobRequest(
         (JOB, "tolerance", "spec.method.conductance.tolerance"),
         (JOB, "baseline", "spec.attachments[baseline]"),
         (JOB, "spec.attachments[groups]", "spec.attachments[groups]"),
-        (JOB, "labels", "spec"),
+        (JOB, "memory", "spec"),
         (JOB, "request_id", "request_id"),
         (blobs_pb2.UploadBlobRequest(), "offset", "begin.offset"),
         (jobs_pb2.GetJobRequest(), "name", "name"),

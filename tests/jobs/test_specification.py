@@ -71,10 +71,10 @@ def test_what_fits(method: str, options: dict[str, JSON], labels: bool) -> None:
             "shapley",
             {},
             InvalidOption,
-            "labels",
+            "value",
             "'accuracy' needs .* 'pictures' .* value logit or margin or probability$",
         ),
-        ("ablation", {"value": "cross_entropy"}, InvalidOption, "labels", "'cross_entropy' needs"),
+        ("ablation", {"value": "cross_entropy"}, InvalidOption, "value", "'cross_entropy' needs"),
         (
             "ablation",
             {"value": "logit", "target": "label"},
@@ -119,7 +119,7 @@ def test_what_does_not_fit(
         (
             {"value": "squared_error"},
             {"truth": False},
-            "targets",
+            "value",
             "'squared_error' needs the targets .* 'pictures' has none; .*'targets', or take",
         ),
     ],

@@ -160,14 +160,14 @@ def _check_value(value: Value, dataset: DatasetRecord) -> None:
     if Needs.LABELS in value.needs and _lacks(dataset, "labels"):
         raise InvalidOption(
             f"value '{value.name}' {_UNLABELLED.format(_called(dataset))} value {_others()}",
-            subject="labels",
+            subject="value",
         )
     if Needs.TRUTH in value.needs and _lacks(dataset, "truth"):
         raise InvalidOption(
             f"value '{value.name}' needs the targets of every input, but data set "
             f"'{_called(dataset)}' has none; upload the inputs with a .npy of floats as labels, or "
             f"an .npz with 'targets', or take value {_others()}",
-            subject="targets",
+            subject="value",
         )
     if Needs.SUBGROUPS in value.needs and "groups" in dataset.summary:
         there = dataset.summary["groups"]
