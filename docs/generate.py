@@ -12,11 +12,14 @@ import argparse
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import api_reference
+from tables import table
 
 import mho.artifacts.summary
 import mho.config
@@ -27,7 +30,7 @@ from mho.registry import entries
 from mho.value import Value
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/cli.md", "docs/results.md")
+PAGES = ("README.md", "docs/api.md", "docs/cli.md", "docs/results.md")
 
 _MARKED = re.compile(r"(<!-- ([a-z-]+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
@@ -35,13 +38,13 @@ _MARKED = re.compile(r"(<!-- ([a-z-]+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 def methods() -> list[str]:
     """What methods there are."""
     rows = [(f"`{name}`", kind.summary) for name, kind in _methods().items()]
-    return _table(("method", "what it gives"), rows)
+    return table(("method", "what it gives"), rows)
 
 
 def estimators() -> list[str]:
     """What ``--estimator`` takes."""
     kinds = entries("mho.estimators", Estimator)  # type: ignore[type-abstract]
-    return _table(
+    return table(
         ("estimator", "what it does"), [(f"`{name}`", k.summary) for name, k in kinds.items()]
     )
 
@@ -49,7 +52,7 @@ def estimators() -> list[str]:
 def values() -> list[str]:
     """What ``--value`` takes."""
     kinds = entries("mho.values", Value)  # type: ignore[type-abstract]
-    return _table(
+    return table(
         ("value", "V of a coalition", "needs"),
         [(f"`{n}`", k.summary, _needs(k)) for n, k in kinds.items()],
     )
@@ -66,7 +69,7 @@ def options() -> list[str]:
             flag = f"`--{entry.name.replace('_', '-')}`"
             takes = _takes(entry.default, described)
             rows.setdefault(entry.name, (flag, described.help, takes, default, used))
-    return _table(("option", "meaning", "takes", "default", "used by"), rows.values())
+    return table(("option", "meaning", "takes", "default", "used by"), rows.values())
 
 
 def settings() -> list[str]:
@@ -83,7 +86,7 @@ def settings() -> list[str]:
         (f"`{f.name}`", f"`MHO_{f.name.upper()}`", f"`{f.default}`", str(meaning.get(f.name, "")))
         for f in fields(Settings)
     ]
-    return _table(("setting", "environment", "default", "meaning"), rows)
+    return table(("setting", "environment", "default", "meaning"), rows)
 
 
 def result_keys() -> list[str]:
@@ -96,7 +99,7 @@ def result_keys() -> list[str]:
             found.append([key, text])
         else:
             found[-1][1] += " " + text
-    return _table(
+    return table(
         ("key", "content"),
         [(", ".join(f"`{k}`" for k in key.split(", ")), text) for key, text in found],
     )
@@ -109,6 +112,9 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "options": options,
     "settings": settings,
     "result-keys": result_keys,
+    "api-calls": api_reference.calls,
+    "api-errors": api_reference.reasons,
+    "api-messages": api_reference.messages,
 }
 
 
@@ -137,15 +143,6 @@ def _takes(default: Any, described: Option) -> str:
 
 def _needs(value: type[Value]) -> str:
     return ", ".join(sorted(need.value for need in value.needs)) or "nothing"
-
-
-def _table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> list[str]:
-    lines = [head, ("---",) * len(head), *rows]
-    return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
 
 
 def main() -> int:
