@@ -148,6 +148,8 @@ class Place:
         model = self.send("mho.v1.Models/CreateModel", [request.SerializeToString()], 60)
         if model is None:
             return "refused"
+        if model.name == self.model.name:
+            return "unchanged"
         try:
             inputs = files_pb2.File(name="x.npz", sha256=self.dataset.inputs.sha256)
             dataset = self.try_dataset(model.name, inputs, keep=True)
@@ -164,8 +166,7 @@ class Place:
                 delete = datasets_pb2.DeleteDatasetRequest(name=dataset.name)
                 self.server.datasets.DeleteDataset(delete)
         finally:
-            if model.name != self.model.name:
-                self.server.models.DeleteModel(models_pb2.DeleteModelRequest(name=model.name))
+            self.server.models.DeleteModel(models_pb2.DeleteModelRequest(name=model.name))
 
     def try_dataset(
         self,
@@ -226,6 +227,8 @@ class Place:
             assert status == health_pb2.HealthCheckResponse.SERVING
         name = jobs_pb2.GetResultRequest(name=self.job)
         assert self.server.jobs.GetResult(name).layers
+        dataset = datasets_pb2.GetDatasetRequest(name=self.dataset.name)
+        assert self.server.datasets.GetDataset(dataset) == self.dataset
 
     def end(self, job: str, seconds: float = 3.0) -> jobs_pb2.Job:
         """The job once it has ended, cancelled after ``seconds``; why it failed is judged."""
@@ -359,8 +362,18 @@ class Place:
             "FetchArtifact": [[jobs_pb2.FetchArtifactRequest(name=artifact)]],
             "ListLayers": [[models_pb2.ListLayersRequest(parent=self.model.name, page_size=1)]],
             "ListArtifacts": [[jobs_pb2.ListArtifactsRequest(parent=self.job, page_size=1)]],
-            "DeleteJob": [[jobs_pb2.DeleteJobRequest(name=self.doomed[0])]],
         }
+        named = {"GetModel": self.model.name, "GetDataset": self.dataset.name}
+        named |= dict.fromkeys(("GetJob", "GetResult", "WatchJob"), self.job)
+        named |= dict.fromkeys(("CancelJob", "DeleteJob"), self.doomed[0])
+        named["DeleteDataset"] = self.doomed[1]
+        for file in (models_pb2, datasets_pb2, jobs_pb2):
+            for call, name in named.items():
+                if kind := getattr(file, f"{call}Request", None):
+                    seeds[call] = [[kind(name=name)]]
+            for call in ("ListModels", "ListDatasets", "ListJobs"):
+                if kind := getattr(file, f"{call}Request", None):
+                    seeds[call] = [[kind(parent=PARENT)]]
         encoded = request(
             model=self.model.name,
             method=method_options("activation", ["r"]),
