@@ -93,7 +93,9 @@ def test_an_incident_carries_call_and_tenant(
 
     monkeypatch.setattr(server.control, "list_jobs", broken)
     failure(lambda: server.jobs.ListJobs(jobs_pb2.ListJobsRequest(parent=PARENT)))
-    assert seen == [{"call": "mho.v1.Jobs/ListJobs", "tenant": "default"}]
+    assert [each | {"trace": ""} for each in seen] == [
+        {"call": "mho.v1.Jobs/ListJobs", "tenant": "default", "trace": ""}
+    ]
 
 
 def test_a_model_in_question_is_logged_with_its_call(
@@ -112,4 +114,6 @@ def test_a_model_in_question_is_logged_with_its_call(
         )
         server.model()
         server.methods.ListMethods(catalog_pb2.ListMethodsRequest())
-    assert seen == [{"call": "mho.v1.Models/CreateModel", "tenant": "default"}]
+    assert [each | {"trace": ""} for each in seen] == [
+        {"call": "mho.v1.Models/CreateModel", "tenant": "default", "trace": ""}
+    ]

@@ -175,6 +175,7 @@ def test_methods_are_described(server: Running) -> None:
 def test_a_job_keeps_what_was_asked(server: Running) -> None:
     spec = server.spec()
     spec.cost_accepted = True
+    spec.priority = jobs_pb2.JOB_PRIORITY_NORMAL
     spec.method.conductance.SetInParent()
     wanted = spec.method.conductance
     wanted.layers.append("steps=1")

@@ -11,7 +11,7 @@ import pytest
 from mho.artifacts import write as writing
 from mho.artifacts.context import Context
 from mho.artifacts.write import check_folder, write
-from mho.errors import InvalidOption
+from mho.errors import InvalidOption, ResourceExhausted
 from mho.results import Result
 
 CONTEXT = Context("edit", {}, 0, "", "", "a" * 64, "b" * 64, {}, ("0", "1"))
@@ -129,7 +129,7 @@ def test_a_model_that_cannot_be_written_leaves_the_earlier_result(tmp_path: Path
             raise OSError(28, "No space left on device")
 
     write(EDITED, CONTEXT, tmp_path)
-    with pytest.raises(InvalidOption, match="No space left"):
+    with pytest.raises(ResourceExhausted, match="disk is full"):
         write(replace(EDITED, model=Full()), CONTEXT, tmp_path)
     assert (tmp_path / "model.onnx").read_bytes() == b"made"
     assert (tmp_path / "result.json").exists()
