@@ -124,3 +124,6 @@ def inspect_data(model: Path, source: Source, settings: Settings) -> dict[str, A
         "concepts": [],
         "names": [],
     }
+
+
+attributor = attribution.attributor

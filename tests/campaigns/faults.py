@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 
 from rich.console import Console
@@ -29,12 +30,12 @@ from audit import check_disk, check_jobs, check_processes
 from cluster import Cluster
 from disturbances import kinds, small_disk_at, unmounted
 from ledger import Ledger
-from mho_client import Client
+from tenants import Tenants
 from users import User
-from work import REAL, Expected, dataset, found, model
+from work import REAL, Expected, attributed, dataset, found, model
 
 DISK_MEGABYTES = 128
-TENANT = "default"
+TENANTS = ("first", "second")
 SETTINGS = {
     "workers": 2,
     "checkpoint_seconds": 0.2,
@@ -69,12 +70,17 @@ def main() -> int:
         logs = asked.keep or root
         logs.mkdir(parents=True, exist_ok=True)
         url = stack.enter_context(database(asked.database))
+        tenants = Tenants(TENANTS, root / "tenants.yaml")
         cluster = Cluster(
-            root / "disk" / "data", logs, count=asked.servers, database=url, settings=SETTINGS
+            root / "disk" / "data",
+            logs,
+            count=asked.servers,
+            database=url,
+            settings={**SETTINGS, "tenants_file": tenants.file},
         )
         cluster.start()
         stack.callback(lambda: [server.kill() for server in cluster.servers])
-        campaign(cluster, asked, root, ledger, done, small=small)
+        campaign(cluster, tenants, asked, root, ledger, done, small=small)
         check_processes(cluster, cluster.stop(), ledger)
         check_disk(cluster, ledger)
     text = summary(asked, ledger, done, small=small, seconds=time.monotonic() - began)
@@ -104,6 +110,7 @@ def database(kind: str) -> Iterator[str]:
 
 def campaign(
     cluster: Cluster,
+    tenants: Tenants,
     asked: argparse.Namespace,
     root: Path,
     ledger: Ledger,
@@ -113,20 +120,20 @@ def campaign(
 ) -> None:
     """Learn what undisturbed runs give, disturb, and hold the servers to what they promised."""
     expected = Expected()
-    learn(cluster, root / "undisturbed", ledger, expected)
+    learn(cluster, tenants, root / "undisturbed", ledger, expected)
     ending = threading.Event()
     users = [
         User(
             number,
-            Client(cluster.address, retry_seconds=120),
-            TENANT,
+            tenants.client(cluster.address, tenant),
+            tenant,
             root / f"user-{number}",
             seed=asked.seed,
             ledger=ledger,
             expected=expected,
             ending=ending,
         )
-        for number in range(asked.clients)
+        for number, tenant in zip(range(asked.clients), cycle(tenants.names), strict=False)
     ]
     for user in users:
         user.start()
@@ -138,21 +145,26 @@ def campaign(
         user.join(timeout=600)
         if user.is_alive():
             ledger.fault(f"{user.name} still waits for {user.doing}")
-    with Client(cluster.address) as client:
-        check_jobs(users[0], client, TENANT, ledger)
+    for tenant in tenants.names:
+        with tenants.client(cluster.address, tenant) as client:
+            check_jobs(users[0], client, tenant, ledger)
 
 
-def learn(cluster: Cluster, folder: Path, ledger: Ledger, expected: Expected) -> None:
+def learn(
+    cluster: Cluster, tenants: Tenants, folder: Path, ledger: Ledger, expected: Expected
+) -> None:
     """Run each of the real orders in peace."""
     folder.mkdir()
-    with Client(cluster.address) as client:
+    tenant = tenants.names[0]
+    with tenants.client(cluster.address, tenant) as client:
         name = model(client, REAL[0], folder)
         data = dataset(client, REAL[0], name, folder)
         asked = [(order, client.submit(order.method, name, data, **order.options))
                  for order in REAL]  # fmt: skip
         for order, job in asked:
             expected.learn(order, found(job))
-            ledger.accept(job.name, TENANT, order).verified = True
+            ledger.accept(job.name, tenant, order).verified = True
+        expected.attribution = attributed(client, name, folder)
 
 
 def disturb(
@@ -183,8 +195,8 @@ def summary(
         f"servers: {asked.servers}, clients: {asked.clients}",
         "",
         f"{len(ledger.accepted)} jobs accepted; {len(ledger.broken)} promises broken; largest "
-        f"difference of an array from the undisturbed run: {ledger.worst:g}; "
-        f"{seconds / 60:.1f} minutes.",
+        f"difference of an array from the undisturbed run: {ledger.worst:g}, of a synchronous "
+        f"call's {ledger.worst_call:.2g} of the largest score; {seconds / 60:.1f} minutes.",
         *([] if small else ["", "No full disk: this user may not mount a small file system."]),
         "",
         "| what | how often |",

@@ -43,6 +43,9 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.worst = 0.0
         """Largest difference of an array from the undisturbed run's."""
+        self.worst_call = 0.0
+        """The same of synchronous calls, which share runs with others, in parts of the largest
+        score."""
 
     def accept(self, name: str, tenant: str, order: Order) -> Accepted:
         with self._lock:
@@ -63,6 +66,10 @@ class Ledger:
     def differs(self, by: float) -> None:
         with self._lock:
             self.worst = max(self.worst, by)
+
+    def call_differs(self, by: float) -> None:
+        with self._lock:
+            self.worst_call = max(self.worst_call, by)
 
 
 def history_faults(job: Accepted, events: list[Event]) -> list[str]:

@@ -11,16 +11,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from ledger import Accepted, Ledger
 from mho_client import Client, Job, JobFailed, MhoClientError
-from work import Expected, Order, dataset, found, model, orders
+from work import Expected, Order, attributed, dataset, found, model, orders
 
 _Answer = TypeVar("_Answer")
 
 PASSING = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 """Statuses after which the same call is worth repeating."""
 
+KILLED = "WORKER_CRASHED"
+"""Why a synchronous call fails whose worker is killed; also worth repeating."""
+
 PATIENCE_SECONDS = 180.0
+
+CALL_TOLERANCE = 1e-3
+"""Of the largest score: calls that wait together share a run, and its batch may cut a path
+elsewhere within the tolerance of completeness."""
 
 
 class User(threading.Thread):
@@ -64,6 +73,8 @@ class User(threading.Thread):
         data = self.insist(
             "upload_dataset", lambda: dataset(self._client, order, name, self._folder)
         )
+        if not order.toy and self._chance.random() < 0.5:
+            self._attribute(name)
         job = self._submitted(order, name, data)
         accepted = self._ledger.accept(job.name, self._tenant, order)
         what = self._chance.random()
@@ -79,6 +90,16 @@ class User(threading.Thread):
             self._forget(job, accepted)
             if order.toy:
                 self._gone("delete_dataset", lambda: self._client.delete_dataset(data))
+
+    def _attribute(self, name: str) -> None:
+        """A synchronous call, whose worker may be killed under it."""
+        scores = self.insist("attribute", lambda: attributed(self._client, name, self._folder))
+        wanted = self._expected.attribution
+        difference = float(np.abs(scores - wanted).max() / np.abs(wanted).max())
+        self._ledger.call_differs(difference)
+        if difference > CALL_TOLERANCE:
+            self._ledger.fault(f"a synchronous call differs by {difference:g} of the largest score")
+        self._ledger.count("synchronous calls")
 
     def _submitted(self, order: Order, name: str, data: str) -> Job:
         """The job; often asked for twice, and sometimes at the same time."""
@@ -178,7 +199,8 @@ class User(threading.Thread):
             try:
                 return call()
             except MhoClientError as error:
-                if error.code not in PASSING or time.monotonic() > end:
+                passes = error.code in PASSING or error.reason == KILLED
+                if not passes or time.monotonic() > end:
                     raise
                 self._ledger.count(f"{what} repeated: {error.code}")
                 self.repeated = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,14 @@ REAL = (
 )  # fmt: skip
 
 
-def toy(chance: random.Random) -> Order:
-    """A toy of a quarter of a second to a few seconds, on data of its own."""
-    steps, seed = chance.randint(10, 150), chance.getrandbits(30)
-    content = chance.randbytes(16) + bytes(chance.choice([0, 1000, 300_000, 1_500_000]))
+def toy(
+    chance: random.Random,
+    most_steps: int = 150,
+    contents: Sequence[int] = (0, 1000, 300_000, 1_500_000),
+) -> Order:
+    """A toy of 20 ms a step, on data of its own, one of so many bytes."""
+    steps, seed = chance.randint(10, most_steps), chance.getrandbits(30)
+    content = chance.randbytes(16) + bytes(chance.choice(contents))
     said = [f"steps={steps}", "pause=0.02", f"seed={seed}"]
     return Order(f"toy {said} {len(content)}", "activation", {"layers": said}, True, content)
 
@@ -72,6 +76,8 @@ class Expected:
 
     def __init__(self) -> None:
         self._known: dict[str, Arrays] = {}
+        self.attribution = np.zeros(0)
+        """What ``attributed`` gives in peace."""
 
     def learn(self, order: Order, arrays: Arrays) -> None:
         self._known[order.key] = arrays
@@ -114,6 +120,14 @@ def found(job: Job) -> Arrays:
     if any(artifact.path == "model.onnx" for artifact in job.artifacts()):
         arrays["model"] = np.frombuffer(job.model_bytes(), np.uint8)
     return arrays
+
+
+def attributed(client: Client, model: str, folder: Path) -> np.ndarray:
+    """Scores of the first picture by a synchronous call."""
+    first = np.load(pictures(folder)[0])[:1]
+    return np.asarray(
+        client.attribute(model, "conductance", first, layers=LAYERS[:1]).scores[LAYERS[0]]
+    )
 
 
 def pictures(folder: Path) -> tuple[Path, Path]:
