@@ -8,15 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import psutil
 import pytest
 
 import shapes
-from api.running import Running, running
+from api.running import Running, failure, running
 from jobs.server import until
 from mho.types import Array
 from mho_client import Attribution, Client, MhoClientError, Model
+from mho_client.attributions import put_inputs
+from mho_client.v1 import attributions_pb2, attributions_pb2_grpc, methods_pb2, tensors_pb2
 
 ENTRY = "mho.jobs.attribution"
 LAYERS = ["conv2/relu", "conv3/relu"]
@@ -210,6 +213,53 @@ def test_what_does_not_fit_is_said_and_harms_nobody(
     assert serving(server).pid == before
 
 
+TENSORS = {
+    "bytes": (tensors_pb2.Tensor(data_type="DATA_TYPE_FLOAT32", dims=[1, 3], data=b"1234"), "12"),
+    "negative": (tensors_pb2.Tensor(data_type="DATA_TYPE_FLOAT32", dims=[-1, 4]), "impossible"),
+    "product": (
+        tensors_pb2.Tensor(data_type="DATA_TYPE_FLOAT32", dims=[2**62] * 8), "far more",
+    ),
+    "rank": (tensors_pb2.Tensor(data_type="DATA_TYPE_FLOAT32", dims=[1] * 100), "100 of them"),
+    "type": (tensors_pb2.Tensor(data_type=77, dims=[1]), "77"),
+    "text": (tensors_pb2.Tensor(data_type="DATA_TYPE_STRING", dims=[1], data=b"x"), "string"),
+    "none": (tensors_pb2.Tensor(dims=[1], data=b"x"), "unspecified"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TENSORS)
+def test_tensors_that_are_none_are_refused(server: Running, model: Model, case: str) -> None:
+    tensor, text = TENSORS[case]
+    request = attributions_pb2.AttributeRequest(
+        model=model.name,
+        method=methods_pb2.MethodOptions(gradient=methods_pb2.GradientOptions()),
+        inputs={"input": tensor},
+    )
+    call = attributions_pb2_grpc.AttributionsStub(server.channel).Attribute
+    code, status, details = failure(lambda: call(request))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert text in status.message
+    assert details["ErrorInfo"].reason == "INVALID_DATA"
+
+
+def test_images_that_are_none_are_refused(server: Running, client: Client, model: Model) -> None:
+    call = attributions_pb2_grpc.AttributionsStub(server.channel).Attribute
+    request = attributions_pb2.AttributeRequest(
+        model=model.name,
+        method=methods_pb2.MethodOptions(gradient=methods_pb2.GradientOptions()),
+        images=[b"GIF89a, or so it says"],
+        preprocess="unit",
+    )
+    code, status, _ = failure(lambda: call(request))
+    assert (code, "images[0]" in status.message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    request.preprocess = ""
+    assert "set preprocess" in failure(lambda: call(request))[1].message
+    request.inputs["input"].dims.append(0)
+    assert "both inputs and images" in failure(lambda: call(request))[1].message
+    request.Clear()
+    request.model = model.name
+    assert failure(lambda: call(request))[2]["ErrorInfo"].metadata["subject"] == "method"
+
+
 def test_another_tenant_and_an_unknown_model_are_not_found(
     server: Running, client: Client, model: Model, pictures: Array
 ) -> None:
@@ -312,9 +362,6 @@ def test_a_deadline_stops_the_run_and_the_worker_lives_on(
 def test_a_cancelled_call_stops_the_run(
     server: Running, client: Client, model: Model, pictures: Array
 ) -> None:
-    from mho_client.attributions import put_inputs
-    from mho_client.v1 import attributions_pb2, attributions_pb2_grpc, methods_pb2
-
     slow = methods_pb2.ConductanceOptions(
         engine="finite_difference", granularity="neuron", tolerance=1e-5
     )
