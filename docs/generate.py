@@ -27,10 +27,11 @@ from mho.config import Settings
 from mho.estimator import Estimator
 from mho.method import GameMethod, Method, Option, options_of
 from mho.registry import entries
+from mho.telemetry import metrics
 from mho.value import Value
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/api.md", "docs/cli.md", "docs/results.md")
+PAGES = ("README.md", "docs/api.md", "docs/cli.md", "docs/operations.md", "docs/results.md")
 
 _MARKED = re.compile(r"(<!-- ([a-z-]+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
@@ -89,6 +90,17 @@ def settings() -> list[str]:
     return table(("setting", "environment", "default", "meaning"), rows)
 
 
+def operator_metrics() -> list[str]:
+    """Every metric of ``mho.telemetry.metrics``."""
+    return table(
+        ("metric", "type", "labels", "meaning"),
+        [
+            (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), meaning)
+            for name, kind, labels, meaning in metrics.described()
+        ],
+    )
+
+
 def result_keys() -> list[str]:
     """The keys of ``result.json``, from the docstring of the module that writes it."""
     document = mho.artifacts.summary.__doc__ or ""
@@ -111,6 +123,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "values": values,
     "options": options,
     "settings": settings,
+    "metrics": operator_metrics,
     "result-keys": result_keys,
     "api-calls": api_reference.calls,
     "api-errors": api_reference.reasons,
