@@ -79,7 +79,7 @@ class Member:
         self._metadata = bearer(token)
         self._parent = f"tenants/{tenant}"
         self._channel = grpc.insecure_channel(address)
-        self._client = Client(address, tenant=tenant, retry_seconds=0, metadata=self._metadata)
+        self._client = Client(address, tenant=tenant, retry_seconds=0, token=token)
         self.calls = Calls()
         self._model = model(self._client, REAL[0], folder)
         self._data = dataset(self._client, REAL[0], self._model, folder)

@@ -125,4 +125,4 @@ def small_disk_at(folder: Path, megabytes: int) -> bool:
 
 
 def unmounted(folder: Path) -> None:
-    os.system(f"umount '{folder}'")
+    os.system(f"umount -l '{folder}'")

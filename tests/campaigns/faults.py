@@ -51,8 +51,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--pause", type=float, default=1.5, help="mean seconds between two")
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--servers", type=int, default=1, help="2 and more need postgresql")
+    parser.add_argument(
+        "--database", default="", help="an empty one: postgresql+psycopg://…; default SQLite"
+    )
+    parser.add_argument("--servers", type=int, default=1, help="2 and more need a --database")
     parser.add_argument("--keep", type=Path, help="folder for logs, default none are kept")
     parser.add_argument("--out", type=Path, help="file for the summary beside the screen")
     return parser.parse_args()
@@ -60,8 +62,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked = arguments()
-    if asked.servers > 1 and asked.database == "sqlite":
-        sys.exit("--servers 2 needs --database postgresql: one SQLite file has one server")
+    if asked.servers > 1 and not asked.database:
+        sys.exit("--servers 2 needs a --database: one SQLite file has one server")
     began = time.monotonic()
     ledger, done = Ledger(), Counter[str]()
     with ExitStack() as stack:
@@ -69,13 +71,12 @@ def main() -> int:
         small = stack.enter_context(disk(root / "disk"))
         logs = asked.keep or root
         logs.mkdir(parents=True, exist_ok=True)
-        url = stack.enter_context(database(asked.database))
         tenants = Tenants(TENANTS, root / "tenants.yaml")
         cluster = Cluster(
             root / "disk" / "data",
             logs,
             count=asked.servers,
-            database=url,
+            database=asked.database,
             settings={**SETTINGS, "tenants_file": tenants.file},
         )
         cluster.start()
@@ -84,7 +85,7 @@ def main() -> int:
         check_processes(cluster, cluster.stop(), ledger)
         check_disk(cluster, ledger)
     text = summary(asked, ledger, done, small=small, seconds=time.monotonic() - began)
-    Console().print(text, markup=False, highlight=False)
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
     if asked.out:
         asked.out.write_text(text, encoding="utf-8")
     return 1 if ledger.broken else 0
@@ -100,12 +101,6 @@ def disk(folder: Path) -> Iterator[bool]:
     finally:
         if small:
             unmounted(folder)
-
-
-@contextmanager
-def database(kind: str) -> Iterator[str]:
-    """The URL of a fresh database; "" for the SQLite file."""
-    yield ""
 
 
 def campaign(
@@ -191,7 +186,8 @@ def summary(
     """What happened, as Markdown."""
     rows = [f"| {name} | {count} |" for name, count in sorted((done + ledger.counts).items())]
     lines = [
-        f"## {done.total()} disturbances, seed {asked.seed}, {asked.database}, "
+        f"## {done.total()} disturbances, seed {asked.seed}, "
+        f"{'PostgreSQL' if asked.database else 'SQLite'}, "
         f"servers: {asked.servers}, clients: {asked.clients}",
         "",
         f"{len(ledger.accepted)} jobs accepted; {len(ledger.broken)} promises broken; largest "

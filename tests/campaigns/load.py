@@ -66,7 +66,7 @@ def main() -> int:
             faults += wrong
     lines += ["Not as it must be:", "", *(f"- {fault}" for fault in faults), ""] if faults else []
     text = "\n".join(lines)
-    Console().print(text, markup=False, highlight=False)
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
     if asked.out:
         asked.out.write_text(text, encoding="utf-8")
     return 1 if faults else 0

@@ -45,7 +45,7 @@ class Tenants:
             address,
             tenant=tenant,
             retry_seconds=retry_seconds,
-            metadata=bearer(self.tokens[tenant]),
+            token=self.tokens[tenant],
         )
 
 
