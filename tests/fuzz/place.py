@@ -6,6 +6,7 @@ in the log that was not foreseen, and nothing on disk of a call that was refused
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import time
@@ -328,7 +329,9 @@ class Place:
         tensor = tensors_pb2.Tensor(
             data_type=tensors_pb2.DATA_TYPE_FLOAT32, dims=X[:1].shape, data=X[:1].tobytes()
         )
-        begin = blobs_pb2.UploadBlobRequest.Begin(parent=PARENT, sha256="1" * 64, size_bytes=9)
+        begin = blobs_pb2.UploadBlobRequest.Begin(
+            parent=PARENT, sha256=hashlib.sha256(b"123456789").hexdigest(), size_bytes=9
+        )
         request = attributions_pb2.AttributeRequest
         seeds: dict[str, list[list[Message]]] = {
             "QueryMissingBlobs": [
