@@ -106,17 +106,17 @@ def planned(
         return plan
     if not slopes or rest < _LEAST_ROUNDS * plan.cost(least):
         least = least if slopes else players
-        needed = int(np.ceil(before + _LEAST_ROUNDS * plan.cost(least)))
+        cost = int(np.ceil(before + _LEAST_ROUNDS * plan.cost(least)))
         raise InvalidOption(
             f"{asked.evaluations} evaluations are too few for estimator '{name}', "
-            f"which takes {needed} for {least} players; give more, or take "
+            f"which takes {cost} for {least} players; give more, or take "
             + ("estimator 'gradient'" if slopes else "fewer players"),
             subject="evaluations",
         )
     costs = np.array([plan.cost(flips) for flips in range(players + 1)])
     fits = [int(np.searchsorted(costs, rest / many, "right")) - 1 for many in _ROUNDS_FOR_FEW]
-    enough = [
-        many for many, least_ in zip(fits, (few, least, least), strict=True) if many >= least_
-    ]
+    # More than are wanted, or nobody could be told to be in the top.
+    needed = (few, max(least, min(players, 2 * asked.top)), least)
+    enough = [many for many, wanted in zip(fits, needed, strict=True) if many >= wanted]
     chosen = enough[0] if enough[0] == fits[0] else min(few, enough[0])
     return replace(plan, candidates=min(players, chosen))
