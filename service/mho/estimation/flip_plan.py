@@ -11,9 +11,9 @@ from mho.estimator import GRADIENT_COST, Asked
 from mho.evaluation import CoalitionEvaluator
 
 _MINIBATCH, _NARROW_MINIBATCH = 16, 4
-"""Inputs of a draw where none are asked for. On a narrow interval of t, marginals differ by coalition
-more than by input: on SqueezeNet near the full set, 4 gave a third of the variance of 16 for the
-same number of evaluations."""
+"""Inputs of a draw where none are asked for. On a narrow interval of t, marginals differ more by
+coalition than by input: on SqueezeNet near the full set, 4 gave a third of the variance of 16 for
+the same number of evaluations."""
 _SCREENS = (32, 16, 8)
 """Draws of predictions before the first round: the most that take a quarter of the budget at most
 and leave enough for the rounds; the last gives two to each stratum."""
