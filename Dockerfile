@@ -4,8 +4,10 @@
 #   docker build -t mho --build-arg EXTRA=gpu .    NVIDIA GPU, with CUDA and cuDNN as wheels
 #   docker run --network host -v mho-data:/data --stop-timeout 30 mho
 #
-# There is neither TLS nor authentication yet, so the server listens on loopback only. With
-# `--network host` that is the host's loopback; a published port (`-p`) reaches nothing.
+# Without TLS and authentication the server listens on loopback only: with `--network host` that is
+# the host's loopback, and a published port (`-p`) reaches nothing. docs/operations.md says how to
+# set them up. The container's check of its own health takes MHO_CA, MHO_CERT and MHO_KEY, and the
+# certificate must hold for localhost as well.
 
 FROM python:3.12-slim AS build
 ARG EXTRA=cpu
@@ -31,8 +33,6 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 50061
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "\
-import os, grpc; \
-from grpc_health.v1 import health_pb2 as m, health_pb2_grpc as s; \
-a = s.HealthStub(grpc.insecure_channel('127.0.0.1:' + os.environ['MHO_PORT'])); \
-assert a.Check(m.HealthCheckRequest(), timeout=4).status == m.HealthCheckResponse.SERVING"]
+import os; from mho_client import Client; \
+assert Client('localhost:' + os.environ['MHO_PORT'], retry_seconds=0).health() == 'SERVING'"]
 ENTRYPOINT ["mho", "serve"]

@@ -84,7 +84,12 @@ def settings() -> list[str]:
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
     }
     rows = [
-        (f"`{f.name}`", f"`MHO_{f.name.upper()}`", f"`{f.default}`", str(meaning.get(f.name, "")))
+        (
+            f"`{f.name}`",
+            f"`MHO_{f.name.upper()}`",
+            f"`{f.default}`" if f.default != "" else "",
+            str(meaning.get(f.name, "")),
+        )
         for f in fields(Settings)
     ]
     return table(("setting", "environment", "default", "meaning"), rows)
