@@ -16,6 +16,9 @@ import pytest
 import shapes
 from api.running import Running, failure, running
 from jobs.server import until
+from mho.jobs.messages import PipeClosed
+from mho.jobs.processes import WorkerProcess
+from mho.jobs.serving import desks
 from mho.types import Array
 from mho_client import Attribution, Client, MhoClientError, Model
 from mho_client.attributions import put_inputs
@@ -341,6 +344,40 @@ def test_a_killed_worker_is_told_and_the_next_call_gets_another(
     assert (caught.value.code, caught.value.reason) == ("ABORTED", "WORKER_CRASHED")
     assert client.attribute(model, "gradient", pictures[:1]).scores
     assert serving(server).pid != process.pid
+
+
+class Stillborn(WorkerProcess):
+    """Of these, the next ``deaths`` die before they have started."""
+
+    deaths = 0
+
+    def ready(self) -> None:
+        if Stillborn.deaths:
+            Stillborn.deaths -= 1
+            raise PipeClosed("nobody there")
+        super().ready()
+
+
+def test_a_worker_that_does_not_start_is_no_fault_of_the_call(
+    server: Running, client: Client, model: Model, pictures: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.attribute(model, "gradient", pictures[:1])
+    monkeypatch.setattr(desks, "WorkerProcess", Stillborn)
+    request = attributions_pb2.AttributeRequest(
+        model=model.name, method=methods_pb2.MethodOptions(gradient=methods_pb2.GradientOptions())
+    )
+    put_inputs(request, pictures[:1])
+    call = attributions_pb2_grpc.AttributionsStub(server.channel).Attribute
+    process = serving(server)
+    process.kill()
+    until(lambda: process.status() == psutil.STATUS_ZOMBIE, "its end")
+    Stillborn.deaths = 2
+    code, _, details = failure(lambda: call(request))
+    assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
+    assert details["RetryInfo"].retry_delay.seconds == 5
+    Stillborn.deaths = 1
+    assert call(request).predictions
+    assert Stillborn.deaths == 0
 
 
 def test_a_deadline_stops_the_run_and_the_worker_lives_on(

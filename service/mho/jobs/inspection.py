@@ -83,6 +83,7 @@ class Inspectors:
             raise ResourceExhausted(
                 f"{_MOST_WAITING} uploads are waiting to be checked; try again later",
                 subject="inspections",
+                retry_seconds=5,
             ) from None
         while True:
             try:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mho.config import Settings
-from mho.errors import FailedPrecondition, MhoError, ResourceExhausted, WorkerCrashed
+from mho.errors import MhoError, ResourceExhausted, Unavailable, WorkerCrashed
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed, error_of, text_of
 from mho.jobs.processes import WorkerProcess
@@ -36,6 +36,8 @@ _HELD_SECONDS = 5.0
 """So long a busy desk stays with its tenant while others wait for one."""
 _STOP_SECONDS = 5.0
 """So long a worker has to stop a run before it is ended with it."""
+_STARTS = 2
+"""So often a worker is started before a call is told that none does."""
 _MOST_WAITING_BYTES = 64 * 1024 * 1024
 """Inputs of a tenant's waiting calls."""
 
@@ -212,11 +214,11 @@ class Desks:
         return own
 
     def _answer(self, desk: _Desk, batch: list[_Call]) -> None:
-        try:
-            process = self._process(desk)
-        except PipeClosed as error:
-            self._end(desk)
-            raise MhoError("a worker for synchronous calls does not start") from error
+        process = self._started(desk)
+        if process is None:
+            for call in batch:
+                call.fail(_stopping() if self._closing else _not_started())
+            return
         message, frames = batch_message(batch[0].model, [call.query for call in batch])
         started = time.monotonic()
         metrics.BATCH.observe(len(batch))
@@ -307,6 +309,19 @@ class Desks:
                 self._waiting.setdefault(call.tenant, deque()).appendleft(call)
             self._changed.notify_all()
 
+    def _started(self, desk: _Desk) -> WorkerProcess | None:
+        """The desk's process; None where one is killed while it starts, and so is the next."""
+        for _ in range(_STARTS):
+            try:
+                return self._process(desk)
+            except PipeClosed as error:
+                ending = self._end(desk)
+                _log.warning(
+                    "a worker for synchronous calls did not start: %s, %s",
+                    ending, error, extra={"tenant": desk.tenant},
+                )  # fmt: skip
+        return None
+
     def _process(self, desk: _Desk) -> WorkerProcess:
         """The desk's process: alive, and one that has seen no other tenant's bytes."""
         if desk.process is not None and desk.process.alive and desk.process.tenant == desk.tenant:
@@ -363,6 +378,7 @@ def _check_room(queue: deque[_Call], query: Query, settings: Settings) -> None:
             f"at most {settings.serving_queue} (setting serving_queue) with "
             f"{_MOST_WAITING_BYTES} bytes may; try again after a pause, or submit a job",
             subject="serving",
+            retry_seconds=1,
         )
 
 
@@ -372,5 +388,13 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _not_started() -> MhoError:
+    return Unavailable(
+        "the workers for synchronous calls do not start; try again soon",
+        subject="server",
+        retry_seconds=5,
+    )
+
+
 def _stopping() -> MhoError:
-    return FailedPrecondition("the server is stopping; try again later", subject="server")
+    return Unavailable("the server is stopping; try again soon", subject="server", retry_seconds=1)
