@@ -78,6 +78,8 @@ class Settings:
     """Bytes that a tenant may keep, unfinished uploads included."""
     quota_jobs: int = 0
     """Jobs that a tenant may keep, ended ones included."""
+    quota_queued_jobs: int = 1000
+    """Jobs of a tenant that wait for a worker; further ones are refused."""
     quota_running_jobs: int = 0
     """Jobs of a tenant that run at the same time; others wait."""
     quota_device_seconds_per_day: float = 0.0
@@ -137,6 +139,11 @@ class Settings:
     # whose turn it is
     priority_seconds: float = 3600.0
     """How much earlier than submitted a job of high priority counts, and later one of low."""
+    turn_seconds: float = 60.0
+    """How long a job may run while another tenant waits for its share of the workers; then it keeps
+    a checkpoint and waits in turn. 0: a job that runs is never interrupted for another."""
+    max_queued_jobs: int = 10_000
+    """Jobs that wait for a worker, of all tenants together; further ones are refused."""
 
     # what may come in
     max_model_bytes: int = 4096 * _MIB

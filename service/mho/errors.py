@@ -77,6 +77,12 @@ class PermissionDenied(MhoError):
     reason = "PERMISSION_DENIED"
 
 
+class QuotaExceeded(MhoError):
+    """A tenant uses what it may; ``subject`` is ``tenants/{tenant}/{what}``."""
+
+    reason = "QUOTA_EXCEEDED"
+
+
 class NotFound(MhoError):
     """The named resource does not exist (or is not the caller's)."""
 

@@ -65,6 +65,8 @@ class Quota:
     """Bytes kept, unfinished uploads included."""
     jobs: int = 0
     """Jobs kept, ended ones included."""
+    queued_jobs: int = 0
+    """Jobs that wait for a worker."""
     running_jobs: int = 0
     """Jobs that run at the same time."""
     device_seconds_per_day: float = 0.0

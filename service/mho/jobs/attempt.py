@@ -40,26 +40,30 @@ class Stop(IntEnum):
     """Why an attempt is to end; a later member overrules those before it."""
 
     NOT = 0
-    DRAIN = 1
-    DEADLINE = 2
-    CANCEL = 3
+    TURN = 1
+    DRAIN = 2
+    DEADLINE = 3
+    CANCEL = 4
 
     @property
     def word(self) -> str:
         """What the worker is told."""
-        return "drain" if self is Stop.DRAIN else "cancel"
+        return "drain" if self in (Stop.TURN, Stop.DRAIN) else "cancel"
 
 
 class Attempt:
     """``job`` is as it was claimed; its ``attempts`` is the number of this attempt."""
 
     def __init__(self, job: JobRecord, jobs: JobQueue, layout: Layout, settings: Settings) -> None:
-        self._job = job
+        self.job = job
         self._jobs = jobs
         self._layout = layout
         self._settings = settings
         self._folder = layout.attempt(job.id, job.attempts)
         self._lock = threading.Lock()
+        self._began = self._billed = time.monotonic()
+        self._advanced = False
+        self._said = "interrupted; the job goes on where it was"
         self._why = Stop.NOT
         self._patience = 0.0
         """When (monotonic) a worker that has not stopped is killed."""
@@ -78,6 +82,35 @@ class Attempt:
         """End the job, whose deadline has passed, as ``cancel`` does; it fails."""
         self._stop(Stop.DEADLINE, time.monotonic() + _STOP_SECONDS)
 
+    def may_give_way(self, turn: float) -> bool:
+        """Whether it has had ``turn`` seconds and, in them, got further than where it began.
+
+        The latter so that every turn gets a job on, however long it takes to load.
+        """
+        return not self.stopping and self._advanced and self.seconds >= turn
+
+    def give_way(self, message: str) -> None:
+        """Keep a checkpoint after the present step, however long that takes, and go back into the
+        queue. message: why, for the job's events."""
+        self._said = message
+        self._stop(Stop.TURN, math.inf)
+
+    @property
+    def stopping(self) -> bool:
+        return self._why is not Stop.NOT
+
+    @property
+    def seconds(self) -> float:
+        """How long it has had a worker."""
+        return time.monotonic() - self._began
+
+    def unbilled(self) -> float:
+        """The seconds since it began, or since this was asked before."""
+        with self._lock:
+            now = time.monotonic()
+            since, self._billed = now - self._billed, now
+            return since
+
     def drain(self, deadline: float) -> None:
         """Keep a checkpoint and stop; with the worker at ``deadline`` (monotonic)."""
         self._leave_at = deadline
@@ -92,7 +125,7 @@ class Attempt:
 
     def run(self, process: WorkerProcess, request: Message) -> Ending:
         """Run it to its end and record that; the process is dead where the answer is LOST."""
-        self._span = accounting.AttemptSpan(self._job)
+        self._span = accounting.AttemptSpan(self.job)
         try:
             remove_folder(self._folder)
             process.send(request)
@@ -119,11 +152,11 @@ class Attempt:
         """Record that the job failed."""
         _log.info("job failed: %s", error.message, extra=self._named)
         kept = JobError(error.reason, error.message, error.subject)
-        self._settle(lambda: self._jobs.failed(self._job, kept))
+        self._settle(lambda: self._jobs.failed(self.job, kept))
 
     def give_back(self, message: str) -> None:
         """Record that the job waits again, through no fault of its own."""
-        self._settle(lambda: self._jobs.requeued(self._job, message))
+        self._settle(lambda: self._jobs.requeued(self.job, message))
 
     def lost(self, ending: str) -> None:
         """Record that the attempt came to nothing; after too many of these the job fails."""
@@ -134,18 +167,18 @@ class Attempt:
             "may need more memory than there is: score fewer layers or inputs at a time",
         )
         message = f"its worker died ({ending}); the job goes on where it was"
-        self._settle(lambda: self._jobs.died(self._job, message, limit=limit, error=error))
+        self._settle(lambda: self._jobs.died(self.job, message, limit=limit, error=error))
 
     def _listen(self, process: WorkerProcess) -> Ending:
         told = ""
-        if self._jobs.cancelling(self._job):  # asked for between the claim and now
+        if self._jobs.cancelling(self.job):  # asked for between the claim and now
             self.cancel()
         while True:
             with self._lock:
                 why, patience = self._why, self._patience
             if why and why.word != told:
                 told = why.word
-                process.send({"kind": told, "job": self._job.id, "attempt": self._job.attempts})
+                process.send({"kind": told, "job": self.job.id, "attempt": self.job.attempts})
             if process.waiting(_LOOK_SECONDS):
                 ending = self._heard(process.receive())
                 if ending is not None:
@@ -174,41 +207,42 @@ class Attempt:
     def _report(self, kind: str, message: Message) -> None:
         try:
             if kind == "progress":
-                self._jobs.progressed(self._job, progress_of(message))
+                self._jobs.progressed(self.job, progress_of(message))
             elif kind == "note":
-                self._jobs.noted(self._job, self._layout.hide(text_of(message, "message")))
+                self._jobs.noted(self.job, self._layout.hide(text_of(message, "message")))
             elif isinstance(message.get("steps"), int):
                 self.kept = time.monotonic()
+                self._advanced = True
                 seconds = figures.finite(message.get("seconds"))
                 metrics.CHECKPOINTS.observe(seconds)
                 self._span.kept(message["steps"], seconds)
-                self._jobs.checkpointed(self._job, message["steps"])
+                self._jobs.checkpointed(self.job, message["steps"])
         except ResourceExhausted as error:
             _log.warning("progress was not recorded: %s", error, extra=self._named)
 
     def _succeed(self) -> Ending:
         try:
             with full_disk_named("the result is stored"):
-                artifacts = promote(self._folder, self._layout.result(self._job.id))
+                artifacts = promote(self._folder, self._layout.result(self.job.id))
         except MhoError as error:
             self.fail(error)
             return Ending.FAILED
-        self._settle(lambda: self._jobs.succeeded(self._job, artifacts))
+        self._settle(lambda: self._jobs.succeeded(self.job, artifacts))
         return Ending.SUCCEEDED
 
     def _stopped(self) -> None:
         if self._why is Stop.CANCEL:
-            self._settle(lambda: self._jobs.cancelled(self._job))
+            self._settle(lambda: self._jobs.cancelled(self.job))
         elif self._why is Stop.DEADLINE:
-            self._settle(lambda: self._jobs.failed(self._job, overdue("ran")))
+            self._settle(lambda: self._jobs.failed(self.job, overdue("ran")))
         else:
-            self.give_back("interrupted; the job goes on where it was")
+            self.give_back(self._said)
 
     def _settle(self, record: Callable[[], JobState | None]) -> None:
         """Record an ending, and remove what only a further attempt would have needed."""
         state = self._insist(record)
         if state is not None and state.final:
-            clear_job(self._layout.job(self._job.id), state)
+            clear_job(self._layout.job(self.job.id), state)
 
     def _insist(self, record: Callable[[], JobState | None]) -> JobState | None:
         """Record an ending, however long the disk is full or the database busy.

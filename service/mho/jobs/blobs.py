@@ -24,15 +24,18 @@ from mho.errors import InvalidData, InvalidOption, ResourceExhausted
 from mho.jobs import schema
 from mho.jobs.database import Database
 from mho.jobs.layout import Layout, full_disk_named, sync_folder
+from mho.jobs.quotas import Quotas, alone
 from mho.telemetry import metrics
 
 LARGEST_CHUNK = 1024 * 1024
 _ABANDONED_SECONDS = 3600.0
 _UNREFERENCED_SECONDS = 86400.0
+_RELEASED_SECONDS = 1800.0
 _MOST_DIGESTS = 10_000
 
 _log = logging.getLogger("mho.jobs.blobs")
 _table = schema.blobs
+_rooms = schema.uploads
 
 
 def check_digest(digest: str) -> str:
@@ -50,10 +53,14 @@ class _Upload:
     """An upload under way: ``hasher`` has seen the first ``received`` bytes of ``file``."""
 
     file: Path
+    tenant: str
+    digest: str
     lock: threading.Lock = field(default_factory=threading.Lock)
     received: int = -1  # not yet known: the file may be left from a server before this one
     touched: float = 0.0
     users: int = 0
+    room: int = -1
+    """Bytes that the tenant's quota keeps for it; -1 where none are."""
 
     def __post_init__(self) -> None:
         self.hasher = hashlib.sha256()
@@ -62,10 +69,12 @@ class _Upload:
 class Blobs:
     """The blob store of one data directory.
 
-    largest: bytes of one blob, and of all of a tenant's unfinished uploads together.
+    largest: bytes of one blob, and of all of a tenant's unfinished uploads together. The whole of
+    an upload counts from its first chunk on, so that none fails half way for want of room.
     """
 
-    def __init__(self, layout: Layout, database: Database, *, largest: int) -> None:
+    def __init__(self, layout: Layout, database: Database, quotas: Quotas, *, largest: int) -> None:
+        self._quotas = quotas
         self._layout = layout
         self._database = database
         self._largest = largest
@@ -121,7 +130,8 @@ class Blobs:
                     f"continue at offset {upload.received}",
                     subject="offset",
                 )
-            self._check_quota(tenant, len(chunk))
+            self._check_unfinished(tenant, len(chunk))
+            self._keep_room(upload, size)
             self._append(upload, chunk)
             metrics.UPLOADED.labels(metrics.of(tenant)).inc(len(chunk))
             if upload.received < size:
@@ -183,6 +193,7 @@ class Blobs:
                 if file not in live and now - file.stat().st_mtime >= abandoned:
                     _log.info("abandoned upload %s removed", file.name)
                     file.unlink(missing_ok=True)
+            self._give_room_back(live)
         with self._placing:
             with self._database.writing() as connection:
                 rows = connection.execute(
@@ -203,7 +214,25 @@ class Blobs:
                     _log.info("unreferenced blob %s removed", file.name)
                     file.unlink(missing_ok=True)
 
+    def release(self, tenant: str, digests: Iterable[str]) -> None:
+        """Nothing of the tenant's that used ``digests`` is left to do so; they go soon."""
+        soon = time.time() - _UNREFERENCED_SECONDS + _RELEASED_SECONDS
+        mine = sa.and_(_table.c.tenant == tenant, _table.c.sha256.in_(set(digests)))
+        with self._database.writing() as connection:
+            connection.execute(_table.update().where(mine, _table.c.used > soon).values(used=soon))
+
     # inside
+
+    def _give_room_back(self, live: Collection[Path]) -> None:
+        """Delete the rows of uploads that are no more."""
+        with self._database.writing() as connection:
+            for tenant, digest in connection.execute(
+                sa.select(_rooms.c.tenant, _rooms.c.sha256)
+            ).all():
+                file = self._folder(tenant) / digest
+                if file not in live and not file.exists():
+                    gone = sa.and_(_rooms.c.tenant == tenant, _rooms.c.sha256 == digest)
+                    connection.execute(_rooms.delete().where(gone))
 
     def _check_numbers(self, digest: str, size: int, offset: int, length: int) -> None:
         if size < 0 or offset < 0 or offset + length > size:
@@ -234,7 +263,19 @@ class Blobs:
                     subject="chunk",
                 )
 
-    def _check_quota(self, tenant: str, length: int) -> None:
+    def _keep_room(self, upload: _Upload, size: int) -> None:
+        """Count ``size`` bytes against the tenant's quota; QuotaExceeded where it is used up."""
+        if upload.room >= size or not self._quotas.of(upload.tenant).bytes:
+            return
+        with self._database.writing(alone=alone(upload.tenant)) as connection:
+            connection.execute(_rooms.delete().where(_of(_rooms, upload)))
+            self._quotas.check_bytes(connection, upload.tenant, size)
+            connection.execute(
+                _rooms.insert().values(tenant=upload.tenant, sha256=upload.digest, size=size)
+            )
+        upload.room = size
+
+    def _check_unfinished(self, tenant: str, length: int) -> None:
         pending = sum(file.stat().st_size for file in self._folder(tenant).glob("*"))
         if pending + length > self._largest:
             raise ResourceExhausted(
@@ -266,13 +307,14 @@ class Blobs:
                     sync_folder(target.parent)
                     sync_folder(target.parent.parent)
                     with self._database.writing() as connection:
-                        mine = sa.and_(_table.c.tenant == tenant, _table.c.sha256 == digest)
-                        connection.execute(_table.delete().where(mine))
+                        for table in (_table, _rooms):
+                            connection.execute(table.delete().where(_of(table, upload)))
                         connection.execute(
                             _table.insert().values(
                                 tenant=tenant, sha256=digest, size=size, used=time.time()
                             )
                         )
+                    upload.room = -1
         finally:
             self._forget(upload)
 
@@ -280,13 +322,17 @@ class Blobs:
         upload.file.unlink(missing_ok=True)
         upload.hasher = hashlib.sha256()
         upload.received = 0
+        if upload.room >= 0:
+            with self._database.writing() as connection:
+                connection.execute(_rooms.delete().where(_of(_rooms, upload)))
+            upload.room = -1
 
     @contextmanager
     def _open(self, tenant: str, digest: str) -> Iterator[_Upload]:
         """The upload, held by this thread alone."""
         file = self._folder(tenant) / digest
         with self._table_lock:
-            upload = self._uploads.setdefault(file, _Upload(file))
+            upload = self._uploads.setdefault(file, _Upload(file, tenant, digest))
             upload.users += 1
         try:
             with upload.lock:
@@ -307,6 +353,11 @@ class Blobs:
 
     def _folder(self, tenant: str) -> Path:
         return self._layout.uploads / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+
+def _of(table: sa.Table, upload: _Upload) -> sa.ColumnElement[bool]:
+    """The upload's row."""
+    return sa.and_(table.c.tenant == upload.tenant, table.c.sha256 == upload.digest)
 
 
 def write(descriptor: int, chunk: bytes) -> None:

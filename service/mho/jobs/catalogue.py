@@ -15,6 +15,7 @@ from mho.jobs import schema
 from mho.jobs.database import Database
 from mho.jobs.job import DatasetRecord, FileRef, JobState, ModelRecord
 from mho.jobs.paging import PageTokens, checked_size
+from mho.jobs.quotas import Quotas, alone
 
 _ACTIVE = (JobState.QUEUED.value, JobState.RUNNING.value)
 
@@ -26,18 +27,21 @@ def digest_of(value: Any) -> str:
 
 
 class Catalogue:
-    def __init__(self, database: Database, tokens: PageTokens) -> None:
+    def __init__(self, database: Database, quotas: Quotas, tokens: PageTokens) -> None:
         self._database = database
+        self._quotas = quotas
         self._tokens = tokens
 
     # models
 
-    def add_model(self, record: ModelRecord, content: str) -> ModelRecord:
-        """Keep ``record``; where the tenant has a model of the same content, that comes back."""
-        with self._database.writing() as connection:
+    def add_model(self, record: ModelRecord, content: str, size: int) -> ModelRecord:
+        """Keep ``record``, whose files have ``size`` bytes; where the tenant has a model of the
+        same content, that comes back. QuotaExceeded where there is no room for it."""
+        with self._database.writing(alone=alone(record.tenant)) as connection:
             found = _same_content(connection, schema.models, record.tenant, content)
             if found is not None:
                 return _model(found)
+            self._quotas.check_bytes(connection, record.tenant, size)
             connection.execute(
                 schema.models.insert().values(
                     tenant=record.tenant,
@@ -49,6 +53,7 @@ class Catalogue:
                     main=record.main,
                     summary=dict(record.summary),
                     created=record.created,
+                    size=size,
                 )
             )
         return record
@@ -68,10 +73,10 @@ class Catalogue:
         rows, token = self._page(schema.models, tenant, page_size, page_token)
         return [_model(row) for row in rows], token
 
-    def remove_model(self, tenant: str, id: str) -> None:
-        """FailedPrecondition while a job that has not ended uses it."""
+    def remove_model(self, tenant: str, id: str) -> list[str]:
+        """The digests of its files; FailedPrecondition while a job that has not ended uses it."""
         with self._database.writing() as connection:
-            find(connection, schema.models, "model", tenant, id)
+            row = find(connection, schema.models, "model", tenant, id)
             user = connection.scalar(
                 sa.select(schema.jobs.c.id)
                 .where(schema.jobs.c.model == id, schema.jobs.c.state.in_(_ACTIVE))
@@ -79,15 +84,18 @@ class Catalogue:
             )
             _refuse_if_used("model", id, user)
             connection.execute(schema.models.delete().where(schema.models.c.id == id))
+        return list(row.files.values())
 
     # data sets
 
-    def add_dataset(self, record: DatasetRecord, content: str) -> DatasetRecord:
-        """Keep ``record``; where the tenant has a data set of the same content, that comes back."""
-        with self._database.writing() as connection:
+    def add_dataset(self, record: DatasetRecord, content: str, size: int) -> DatasetRecord:
+        """Keep ``record``, whose files have ``size`` bytes; where the tenant has a data set of the
+        same content, that comes back. QuotaExceeded where there is no room for it."""
+        with self._database.writing(alone=alone(record.tenant)) as connection:
             found = _same_content(connection, schema.datasets, record.tenant, content)
             if found is not None:
                 return _dataset(found)
+            self._quotas.check_bytes(connection, record.tenant, size)
             connection.execute(
                 schema.datasets.insert().values(
                     tenant=record.tenant,
@@ -102,6 +110,7 @@ class Catalogue:
                     model=record.model,
                     summary=dict(record.summary),
                     created=record.created,
+                    size=size,
                 )
             )
         return record
@@ -121,10 +130,10 @@ class Catalogue:
         rows, token = self._page(schema.datasets, tenant, page_size, page_token)
         return [_dataset(row) for row in rows], token
 
-    def remove_dataset(self, tenant: str, id: str) -> None:
-        """FailedPrecondition while a job that has not ended uses it."""
+    def remove_dataset(self, tenant: str, id: str) -> list[str]:
+        """The digests of its files; FailedPrecondition while a job that has not ended uses it."""
         with self._database.writing() as connection:
-            find(connection, schema.datasets, "dataset", tenant, id)
+            row = find(connection, schema.datasets, "dataset", tenant, id)
             user = connection.scalar(
                 sa.select(schema.jobs.c.id)
                 .join(schema.job_datasets, schema.job_datasets.c.job == schema.jobs.c.id)
@@ -133,6 +142,7 @@ class Catalogue:
             )
             _refuse_if_used("dataset", id, user)
             connection.execute(schema.datasets.delete().where(schema.datasets.c.id == id))
+        return list(row.files.values())
 
     # both
 

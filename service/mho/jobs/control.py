@@ -44,15 +44,19 @@ from mho.jobs.job import (
     ModelRecord,
 )
 from mho.jobs.job_queue import JobQueue
-from mho.jobs.layout import Layout, placed, remove_folder
+from mho.jobs.layout import Layout, placed, remove_folder, size_of
+from mho.jobs.meter import Meter
 from mho.jobs.paging import PageTokens, load_key
+from mho.jobs.quotas import Quotas
 from mho.jobs.serving.admission import admitted
 from mho.jobs.serving.desks import Answered, Desks
 from mho.jobs.serving.query import Query
+from mho.jobs.shares import Shares
 from mho.jobs.specification import check_fit, checked
 from mho.jobs.store import JobStore, datasets_of
 from mho.jobs.supervisor import Supervisor
 from mho.telemetry import spans
+from mho.tenants_file import TenantsFile
 
 _INPUTS = (".npy", ".npz", ".zip")
 _LABELS = (".npy", ".tsv")
@@ -82,6 +86,7 @@ class Control:
         settings = dataclasses.replace(settings, data_dir=str(layout.root))
         self._lock = DirectoryLock(layout, shared=bool(settings.database))
         try:
+            tenants = TenantsFile(settings)
             database = Database(layout, settings.database)
             tokens = self.page_tokens = PageTokens(load_key(layout.root / "page-key"))
         except BaseException:
@@ -92,14 +97,21 @@ class Control:
         self._layout = layout
         self._database = database
         self._feed = Feed()
-        self._blobs = Blobs(layout, database, largest=settings.max_upload_bytes)
-        self._catalogue = Catalogue(database, tokens)
-        self._store = JobStore(database, tokens, self._feed.publish)
-        self._queue = JobQueue(database, self._feed.publish)
+        quotas = Quotas(lambda: tenants.tenants, most_queued=settings.max_queued_jobs)
+        self._blobs = Blobs(layout, database, quotas, largest=settings.max_upload_bytes)
+        self._catalogue = Catalogue(database, quotas, tokens)
+        self._store = JobStore(database, quotas, tokens, self._feed.publish)
+        self._queue = JobQueue(database, quotas, self._feed.publish)
         self._assembly = Assembly(layout, self._blobs, self._catalogue)
         self._inspectors = Inspectors(settings, entry)
         self._supervisor = Supervisor(
-            settings, entry, self._queue, layout, self._assembly.request_of
+            settings,
+            entry,
+            self._queue,
+            layout,
+            Meter(database),
+            Shares(quotas.weight, settings.turn_seconds),
+            self._assembly.request_of,
         )
         self._desks = Desks(settings, entry)
         self._collector = Collector(self._blobs, self._catalogue)
@@ -210,7 +222,8 @@ class Control:
             if validate_only:
                 return record
             with placed(folder, self._layout.model(record.id)) as place:
-                kept = self._catalogue.add_model(record, content)
+                size = size_of(self._layout.model(record.id))
+                kept = self._catalogue.add_model(record, content, size)
                 place.keep = kept.id == record.id
         return kept
 
@@ -225,7 +238,7 @@ class Control:
 
     def delete_model(self, tenant: str, id: str) -> None:
         """FailedPrecondition while a job that has not ended uses it."""
-        self._catalogue.remove_model(tenant, id)
+        self._blobs.release(tenant, self._catalogue.remove_model(tenant, id))
         remove_folder(self._layout.model(id))
 
     # data sets
@@ -287,7 +300,8 @@ class Control:
             if validate_only:
                 return record
             with placed(folder, self._layout.dataset(record.id)) as place:
-                kept = self._catalogue.add_dataset(record, content)
+                size = size_of(self._layout.dataset(record.id))
+                kept = self._catalogue.add_dataset(record, content, size)
                 place.keep = kept.id == record.id
         return kept
 
@@ -302,7 +316,7 @@ class Control:
 
     def delete_dataset(self, tenant: str, id: str) -> None:
         """FailedPrecondition while a job that has not ended uses it."""
-        self._catalogue.remove_dataset(tenant, id)
+        self._blobs.release(tenant, self._catalogue.remove_dataset(tenant, id))
         remove_folder(self._layout.dataset(id))
 
     # synchronous calls
@@ -357,7 +371,9 @@ class Control:
             if validate_only:
                 return record
             with placed(folder, self._layout.job(record.id)) as place:
-                kept = self._store.add(record, requested=spec, due=due)
+                kept = self._store.add(
+                    record, requested=spec, due=due, size=size_of(self._layout.job(record.id))
+                )
                 place.keep = kept.id == record.id
         if kept.id == record.id:
             accounting.created(kept)

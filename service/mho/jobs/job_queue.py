@@ -18,12 +18,16 @@ from mho.errors import DeadlineExceeded
 from mho.jobs import accounting, schema
 from mho.jobs.catalogue import find
 from mho.jobs.database import Database
+from mho.jobs.holding import Hold, held, overspent
 from mho.jobs.job import Artifact, EventKind, JobError, JobRecord, JobState
+from mho.jobs.quotas import Quotas
 from mho.jobs.rows import Change, append, end, job_of
 from mho.method import Progress
 
 _PROGRESS_KEPT = 64
 """How many progress events a job keeps; older ones are dropped, states and notes are not."""
+_TOLD = 100
+"""How many jobs are told at a time what keeps them waiting."""
 
 _jobs = schema.jobs
 _events = schema.events
@@ -32,8 +36,11 @@ _events = schema.events
 class JobQueue:
     """``on_event(tenant, job)`` is called after every commit that added an event."""
 
-    def __init__(self, database: Database, on_event: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, database: Database, quotas: Quotas, on_event: Callable[[str, str], None]
+    ) -> None:
         self._database = database
+        self._quotas = quotas
         self._on_event = on_event
 
     def tenants_waiting(self) -> dict[str, float]:
@@ -47,8 +54,11 @@ class JobQueue:
         return {row.tenant: row.due for row in rows}
 
     def claim(self, tenant: str) -> JobRecord | None:
-        """The tenant's first queued job, now RUNNING in a new attempt; None where there is none."""
-        with self._database.writing() as connection:
+        """The tenant's first queued job, now RUNNING in a new attempt; None where there is none, or
+        where the tenant may have no more workers."""
+        with self._database.writing(alone=f"run for {tenant}") as connection:
+            if held(connection, tenant, self._quotas.of(tenant)) is not None:
+                return None
             first = connection.scalar(
                 sa.select(_jobs.c.id)
                 .where(_jobs.c.state == JobState.QUEUED.value, _jobs.c.tenant == tenant)
@@ -63,11 +73,49 @@ class JobQueue:
                 _jobs.c.id == first,
                 state=JobState.RUNNING.value,
                 attempts=_jobs.c.attempts + 1,
+                held=None,
                 started=sa.func.coalesce(_jobs.c.started, time.time()),
             )
             row = find(connection, _jobs, "job", tenant, first)
         self._on_event(tenant, first)
         return job_of(row)
+
+    def hold(self, tenant: str) -> bool:
+        """Whether a limit keeps the tenant's jobs waiting; each of them has a note that says so."""
+        quota = self._quotas.of(tenant)
+        if not (quota.running_jobs or quota.device_seconds_per_day):
+            return False
+        with self._database.reading() as connection:
+            found = held(connection, tenant, quota)
+            if found is None:
+                return False
+            waiting = sa.and_(
+                _jobs.c.tenant == tenant,
+                _jobs.c.state == JobState.QUEUED.value,
+                _jobs.c.held.is_distinct_from(found.key),
+            )
+            untold = list(connection.scalars(sa.select(_jobs.c.id).where(waiting).limit(_TOLD)))
+        if untold:
+            with self._database.writing() as connection:
+                for job in untold:
+                    append(
+                        connection,
+                        EventKind.NOTE,
+                        sa.and_(waiting, _jobs.c.id == job),
+                        message=found.message,
+                        held=found.key,
+                    )
+            for job in untold:
+                self._on_event(tenant, job)
+        return True
+
+    def overspent(self, tenant: str) -> Hold | None:
+        """Why the tenant may have no worker today any more; None where it may."""
+        quota = self._quotas.of(tenant)
+        if not quota.device_seconds_per_day:
+            return None
+        with self._database.reading() as connection:
+            return overspent(connection, tenant, quota)
 
     def progressed(self, job: JobRecord, progress: Progress) -> JobState | None:
         with self._database.writing() as connection:
@@ -105,8 +153,9 @@ class JobQueue:
 
     def succeeded(self, job: JobRecord, artifacts: Sequence[Artifact]) -> JobState | None:
         kept = [asdict(artifact) for artifact in artifacts]
+        size = sum(artifact.size for artifact in artifacts)
         with self._database.writing() as connection:
-            change = end(connection, _current(job), JobState.SUCCEEDED, artifacts=kept)
+            change = end(connection, _current(job), JobState.SUCCEEDED, artifacts=kept, size=size)
         return self._told(job, change)
 
     def failed(self, job: JobRecord, error: JobError) -> JobState | None:

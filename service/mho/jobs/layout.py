@@ -155,6 +155,11 @@ def _cloned(source: int, target: int) -> bool:
     return True
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files under ``folder``."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def sync_folder(folder: Path) -> None:
     """Make the entries of ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -60,8 +60,10 @@ def end(
     where: sa.ColumnElement[bool],
     state: JobState,
     message: str = "",
+    size: int = 0,
     **changes: Any,
 ) -> Change | None:
+    """The job's last change. size: bytes of its result, where it has one."""
     return append(
         connection,
         EventKind.STATE,
@@ -71,6 +73,8 @@ def end(
         cancelling=False,
         finished=time.time(),
         deadline=None,
+        held=None,
+        size=size,
         **changes,
     )
 

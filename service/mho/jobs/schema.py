@@ -22,6 +22,11 @@ def _position() -> sa.Column[int]:
     return sa.Column("position", _POSITION, primary_key=True, autoincrement=True)
 
 
+def _size() -> sa.Column[int]:
+    """Bytes on the disk."""
+    return sa.Column("size", sa.BigInteger, nullable=False, server_default=sa.text("0"))
+
+
 directory = sa.Table("directory", metadata, sa.Column("id", _ID, primary_key=True))
 """The one data directory of this database; the directory holds the same id in a file."""
 
@@ -45,6 +50,24 @@ blobs = sa.Table(
     sa.Index("blobs_by_digest", "sha256"),
 )
 
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("tenant", _TENANT, primary_key=True),
+    sa.Column("sha256", _DIGEST, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+)
+"""Room that is kept for unfinished uploads of tenants with a limit of bytes."""
+
+device_seconds = sa.Table(
+    "device_seconds",
+    metadata,
+    sa.Column("tenant", _TENANT, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+)
+"""What workers have spent for a tenant on a day, counted from the epoch in UTC."""
+
 models = sa.Table(
     "models",
     metadata,
@@ -58,6 +81,7 @@ models = sa.Table(
     sa.Column("main", sa.Text, nullable=False),
     sa.Column("summary", sa.JSON, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
+    _size(),
     sa.UniqueConstraint("tenant", "content"),
     sa.Index("models_by_tenant", "tenant", "position"),
     sqlite_autoincrement=True,
@@ -79,6 +103,7 @@ datasets = sa.Table(
     sa.Column("model", _ID, nullable=False),
     sa.Column("summary", sa.JSON, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
+    _size(),
     sa.UniqueConstraint("tenant", "content"),
     sa.Index("datasets_by_tenant", "tenant", "position"),
     sqlite_autoincrement=True,
@@ -110,6 +135,8 @@ jobs = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, default=0),
     sa.Column("owner", _ID, nullable=True),
     sa.Column("trace", sa.String(64), nullable=False, server_default=sa.text("''")),
+    sa.Column("held", sa.String(64), nullable=True),
+    _size(),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_tenant", "tenant", "position"),
     sa.Index("jobs_by_state", "state", "tenant", "due", "position"),
@@ -120,6 +147,8 @@ jobs = sa.Table(
 due: when the job counts as submitted, its priority considered; a tenant's jobs run in this order.
 deadline: when it must have ended; null once it has.
 owner: the server that runs it. trace: the context of the call that made it.
+held: which limit keeps it waiting, as its last note on that says.
+size: bytes of the files that its options name until it has ended, and of its result afterwards.
 """
 
 job_datasets = sa.Table(

@@ -20,6 +20,7 @@ from mho.jobs.job import (
     JobState,
 )
 from mho.jobs.paging import PageTokens
+from mho.jobs.quotas import Quotas, alone
 from mho.jobs.rows import append, end, event_of, job_of
 
 _jobs = schema.jobs
@@ -30,9 +31,14 @@ class JobStore:
     """``on_event(tenant, job)`` is called after every commit that added an event."""
 
     def __init__(
-        self, database: Database, tokens: PageTokens, on_event: Callable[[str, str], None]
+        self,
+        database: Database,
+        quotas: Quotas,
+        tokens: PageTokens,
+        on_event: Callable[[str, str], None],
     ) -> None:
         self._database = database
+        self._quotas = quotas
         self._tokens = tokens
         self._on_event = on_event
 
@@ -43,13 +49,14 @@ class JobStore:
         with self._database.reading() as connection:
             return _requested(connection, tenant, request_id, spec)
 
-    def add(self, record: JobRecord, requested: JobSpec, due: float) -> JobRecord:
+    def add(self, record: JobRecord, requested: JobSpec, due: float, size: int) -> JobRecord:
         """Queue ``record``, or return the job that the same ``request_id`` made before.
 
-        requested: the spec as the user gave it, by which a repeated request is known. due: see
-        ``schema.jobs``. NotFound where the model or a data set is gone.
+        requested: the spec as the user gave it, by which a repeated request is known. due and size:
+        see ``schema.jobs``. NotFound where the model or a data set is gone, QuotaExceeded or
+        Unavailable where there are too many jobs or bytes.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(alone=alone(record.tenant)) as connection:
             if record.request_id:
                 found = _requested(connection, record.tenant, record.request_id, requested)
                 if found is not None:
@@ -58,6 +65,8 @@ class JobStore:
             datasets = datasets_of(record.spec)
             for dataset in datasets:
                 find(connection, schema.datasets, "dataset", record.tenant, dataset)
+            self._quotas.check_job(connection, record.tenant)
+            self._quotas.check_bytes(connection, record.tenant, size)
             connection.execute(
                 _jobs.insert().values(
                     tenant=record.tenant,
@@ -71,6 +80,7 @@ class JobStore:
                     deadline=record.spec.deadline,
                     created=record.created,
                     trace=record.trace,
+                    size=size,
                 )
             )
             connection.execute(

@@ -1,11 +1,12 @@
-"""Keeps the workers alive and gives each the next job: fairly between tenants, oldest first."""
+"""Keeps the workers alive and gives each the next job: by the tenants' shares, and within a tenant
+in the order in which its jobs are due."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,14 @@ from mho.config import Settings
 from mho.errors import MhoError
 from mho.jobs import accounting
 from mho.jobs.attempt import Attempt, Ending
-from mho.jobs.collection import clear_job
+from mho.jobs.clock import Clock
 from mho.jobs.job import JobRecord
 from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed
+from mho.jobs.meter import Meter
 from mho.jobs.processes import WorkerProcess
+from mho.jobs.shares import Shares
 from mho.telemetry import metrics
 from mho.telemetry.about import about
 from mho.telemetry.processes import died
@@ -34,8 +37,8 @@ _log = logging.getLogger("mho.jobs.supervisor")
 class Supervisor:
     """``settings.workers`` threads, each with its own worker process.
 
-    request_of: the message that hands a claimed job to a worker; may raise MhoError, which fails
-    it.
+    meter: counts what they spend. shares: among the tenants. request_of: the message that hands a
+    claimed job to a worker; may raise MhoError, which fails it.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Supervisor:
         entry: str,
         jobs: JobQueue,
         layout: Layout,
+        meter: Meter,
+        shares: Shares,
         request_of: Callable[[JobRecord], Message],
     ) -> None:
         self._settings = settings
@@ -53,19 +58,19 @@ class Supervisor:
         self._request_of = request_of
         self._changed = threading.Condition()
         self._current: dict[str, Attempt] = {}
-        self._served: dict[str, int] = {}
-        self._turn = itertools.count(1)
+        self._shares = shares
         self._draining = False
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, name=f"worker-{number}", daemon=True)
             for number in range(settings.workers)
         ]
-        self._threads.append(threading.Thread(target=self._keep_time, name="clock", daemon=True))
+        self._clock = Clock(settings, jobs, layout, meter, shares, self._changed, self._attempts)
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+        self._clock.start()
 
     def wake(self) -> None:
         """There may be a job to claim."""
@@ -89,6 +94,10 @@ class Supervisor:
         with self._changed:
             kept = [attempt.kept for attempt in self._current.values()]
         return time.monotonic() - min(kept) if kept else 0.0
+
+    def _attempts(self) -> list[Attempt]:
+        with self._changed:
+            return list(self._current.values())
 
     def drain(self, seconds: float) -> None:
         """Claim nothing more; running jobs keep a checkpoint and go back into the queue.
@@ -116,23 +125,9 @@ class Supervisor:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self._clock.close()
 
     # the threads
-
-    def _keep_time(self) -> None:
-        """End what is past its deadline, waiting or running."""
-        while not self._stopping.wait(_LOOK_SECONDS):
-            try:
-                failed, running = self._jobs.end_overdue(time.time())
-                for ended in failed:
-                    clear_job(self._layout.job(ended.id), ended.state)
-                with self._changed:
-                    late = [self._current[job] for job in running if job in self._current]
-                for attempt in late:
-                    attempt.expire()
-            except Exception as error:  # noqa: BLE001
-                # As below: what is late now is late in a second.
-                _log.error("the clock missed a look: %s", error, exc_info=True)
 
     def _serve(self) -> None:
         process: WorkerProcess | None = None
@@ -179,14 +174,12 @@ class Supervisor:
         with self._changed:
             if not self._draining:
                 waiting = self._jobs.tenants_waiting()
-                # Whoever has waited longest for a turn comes first, then whoever has the oldest
-                # job.
-                for tenant in sorted(waiting, key=lambda t: (self._served.get(t, 0), waiting[t])):
+                running = Counter(attempt.job.tenant for attempt in self._current.values())
+                self._shares.want({*waiting, *running})
+                for tenant in self._shares.order(waiting, running):
                     job = self._jobs.claim(tenant)
                     if job is not None:
                         accounting.claimed(job)
-                        self._served = {t: n for t, n in self._served.items() if t in waiting}
-                        self._served[tenant] = next(self._turn)
                         self._current[job.id] = Attempt(
                             job, self._jobs, self._layout, self._settings
                         )
@@ -221,6 +214,7 @@ class Supervisor:
             _log.info("job %s", ending, extra=named)
             return None if ending is Ending.LOST else process
         finally:
+            self._clock.bill(attempt)
             with self._changed:
                 del self._current[job.id]
                 self._changed.notify_all()
