@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).with_name("faults.py")
 
 
 def test_few_faults(tmp_path: Path) -> None:
-    few = ("--kills", "4", "--clients", "2", "--pause", "0.5", "--seed", "12")
+    few = ("--kills", "3", "--clients", "2", "--pause", "0.5", "--seed", "12")
     out = tmp_path / "summary.md"
     ran = subprocess.run(
         [sys.executable, SCRIPT, *few, "--keep", tmp_path / "logs", "--out", out],

@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).with_name("load.py")
 
 
 def test_a_little_load(tmp_path: Path) -> None:
-    little = ("--only", "idle", "mixed", "--minutes", "0.05", "--clients", "6")
+    little = ("--only", "idle", "mixed", "--minutes", "0.05", "--clients", "2")
     out = tmp_path / "summary.md"
     ran = subprocess.run(
         [sys.executable, SCRIPT, *little, "--out", out],

@@ -4,7 +4,8 @@ The option ``behaviour`` says what happens when: ``crash@3`` kills the process i
 ``hang@3`` sleeps for a minute, ``raise@3`` raises a plain error, ``mho@3`` a domain error,
 ``memory@3`` a MemoryError, ``full@3`` a full disk, ``noise@3`` writes rubbish into the pipe,
 ``link@3`` leaves a link in the result, ``say@3`` prints a line, ``unkept@3`` has no room for
-checkpoints from then on.
+checkpoints from then on, ``cramped@2`` none for the result twice, ``roomless@3`` none ever, and
+does not wait for it.
 ``once`` in front (``once-crash@3``) means in the first attempt only.
 """
 
@@ -26,7 +27,7 @@ import numpy as np
 from mho.config import Settings
 from mho.data.source import Source
 from mho.errors import InvalidData, InvalidModel, TooExpensive
-from mho.jobs import checkpoint
+from mho.jobs import checkpoint, run_loop
 from mho.jobs.task import Task
 from mho.method import Progress
 
@@ -91,6 +92,8 @@ class Run:
             raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
         elif self.what == "unkept":
             checkpoint.save = no_room
+        elif self.what == "roomless":
+            run_loop._ROOM_SECONDS = 0.0
         elif self.what == "say":
             sys.stderr.write("the toy speaks\n")
         elif self.what == "noise":
@@ -107,6 +110,11 @@ class Run:
     def write(self, folder: Path) -> None:
         summary = {"steps": self.count, "attached": sorted(self.attached), "data": len(self.data)}
         (folder / "result.json").write_text(json.dumps(summary))
+        if self.what == "cramped" and self.at:
+            self.at -= 1
+            no_room()
+        if self.what == "roomless":
+            no_room()
         np.savez(folder / "scores.npz", layer=self.sums)
         (folder / "pictures").mkdir()
         (folder / "pictures" / "units.png").write_bytes(b"\x89PNG")

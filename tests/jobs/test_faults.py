@@ -87,6 +87,35 @@ def test_no_room_for_checkpoints(server: Control) -> None:
     assert "no checkpoint could be written" in notes[1]
 
 
+def test_a_result_waits_for_room(server: Control) -> None:
+    job = server.create_job(TENANT, spec(server, steps=5, behaviour="cramped@2")).id
+    record = wait(server, job)
+    assert (record.state, record.attempts) == (JobState.SUCCEEDED, 1)
+    np.testing.assert_array_equal(scores(server, job), expected(5))
+    notes = [e.message for e in server.events(TENANT, job, 0, 0.0) if e.kind is EventKind.NOTE]
+    assert notes[1:] == ["the disk is full; the result waits for room"]
+
+
+def test_a_result_that_waits_for_room_can_be_cancelled(server: Control) -> None:
+    job = server.create_job(TENANT, spec(server, steps=5, behaviour="cramped@1000")).id
+
+    def waits() -> bool:
+        return any("waits for room" in e.message for e in server.events(TENANT, job, 0, 0.0))
+
+    until(waits, "the wait")
+    server.cancel_job(TENANT, job)
+    assert wait(server, job).state is JobState.CANCELLED
+
+
+def test_a_result_waits_for_room_no_longer_than_it_may(server: Control) -> None:
+    job = server.create_job(TENANT, spec(server, steps=5, behaviour="roomless@3")).id
+    record = wait(server, job)
+    assert record.state is JobState.FAILED
+    assert record.error is not None
+    assert record.error.reason == "RESOURCE_EXHAUSTED"
+    assert "disk is full while the result is written" in record.error.message
+
+
 def test_a_crash_between_jobs(server: Control) -> None:
     until(lambda: workers_of(os.getpid()))
     kill_worker(server)

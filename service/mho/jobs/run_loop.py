@@ -13,7 +13,7 @@ from mho.config import Settings
 from mho.errors import ResourceExhausted
 from mho.jobs import checkpoint
 from mho.jobs.checkpoint import Checkpoint
-from mho.jobs.layout import full_disk_named
+from mho.jobs.layout import full_disk_named, remove_folder
 from mho.jobs.messages import Message, send
 from mho.jobs.task import Task
 from mho.method import Progress
@@ -23,6 +23,9 @@ from mho.types import Array
 _PROGRESS_SECONDS = 0.2
 _CHECKPOINT_SHARE = 0.1
 """At most this part of the time goes into checkpoints, however large they are."""
+_ROOM_SECONDS = 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+"""Between two attempts to write a result."""
 
 
 class Run(Protocol):
@@ -92,10 +95,34 @@ class RunLoop:
         self._check()
         if told_steps != self._steps:
             self._tell()
+        self._write()
+
+    def _write(self) -> None:
+        """Write the result. Where the disk is full, work that is done is not thrown away at once:
+        room is waited for, ``_ROOM_SECONDS`` long."""
         output = Path(self._request["output"])
-        with full_disk_named("the result is written"):
-            output.mkdir(mode=0o700)
-            self._run.write(output)
+        give_up, pause = time.monotonic() + _ROOM_SECONDS, _FIRST_PAUSE
+        while True:
+            try:
+                with full_disk_named("the result is written"):
+                    output.mkdir(mode=0o700)
+                    self._run.write(output)
+                return
+            except ResourceExhausted as error:
+                remove_folder(output)
+                if error.subject != "disk" or time.monotonic() + pause > give_up:
+                    raise
+                if pause == _FIRST_PAUSE:
+                    self._note("the disk is full; the result waits for room")
+            self._wait(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep; Stopped where that is asked for meanwhile."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._check()
+            time.sleep(0.1)
 
     def _opened(self, open_run: Callable[[Task, Settings], Run]) -> Run:
         """The run, as far as its checkpoint has it."""
