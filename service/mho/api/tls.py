@@ -79,6 +79,18 @@ def read(settings: Settings) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authorities)
 
 
+def expiries(settings: Settings) -> dict[str, datetime]:
+    """Setting -> when the first certificate in its file expires; for those that are set."""
+    named = [name for name in ("tls_certificate", "tls_client_ca") if getattr(settings, name)]
+    return {
+        name: min(
+            certificate.not_valid_after_utc
+            for certificate in _certificates(settings, name, _content(settings, name))
+        )
+        for name in named
+    }
+
+
 def _files(settings: Settings) -> list[Path]:
     named = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     return [Path(name) for name in named if name]

@@ -13,7 +13,8 @@ _INTERRUPTED = 130  # what shells expect of a program that ^C ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 refused or failed, 130 interrupted."""
+    """Exit status: 0 done, 1 where ``doctor`` found a failure, 2 refused or failed, 130
+    interrupted."""
     try:
         try:
             streams.accept_any_character()

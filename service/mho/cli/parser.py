@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mho import __version__
-from mho.cli import flags, local, remote, token
+from mho.cli import doctor, flags, local, remote, token
 from mho.method import Method, options_of
 from mho.registry import entries
 from mho.tenants import Role
@@ -69,11 +69,13 @@ def parser() -> argparse.ArgumentParser:
         _add_options(one, name)
 
     serve = _command(commands, "serve", remote.serve, "serve attribution jobs over gRPC")
-    serve.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML")
-    serve.add_argument("--port", type=int, metavar="N", help="port; 0 takes a free one")
-    serve.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where models, jobs, results lie"
+    _add_settings(serve)
+
+    examined = _command(
+        commands, "doctor", doctor.examine, "check whether 'mho serve' can run on this machine"
     )
+    _add_settings(examined)
+    examined.add_argument("--json", action="store_true", help="print JSON")
 
     made = _command(commands, "token", token.make, "make a token for a tenant of a server")
     made.add_argument(
@@ -154,6 +156,12 @@ def _for_each_method(
 
 def _methods() -> dict[str, type[Method[Any, Any]]]:
     return entries("mho.methods", Method)
+
+
+def _add_settings(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML")
+    one.add_argument("--port", type=int, metavar="N", help="port; 0 takes a free one")
+    one.add_argument("--data-dir", type=Path, metavar="DIR", help="where models, jobs, results lie")
 
 
 def _add_task(one: argparse.ArgumentParser) -> None:

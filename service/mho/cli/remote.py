@@ -15,6 +15,7 @@ from mho import config
 from mho.artifacts.write import check_folder
 from mho.cli import show, streams
 from mho.cli.local import chosen
+from mho.config import Settings
 from mho.errors import MhoError, by_reason
 from mho.method import Method, Progress
 from mho.registry import entries
@@ -28,16 +29,22 @@ def serve(arguments: argparse.Namespace) -> None:
     _quiet_grpc()
     from mho.app import serve as run
 
-    settings = config.load(arguments.config)
-    if arguments.port is not None:
-        settings = replace(settings, port=arguments.port)
-    if arguments.data_dir is not None:
-        settings = replace(settings, data_dir=str(arguments.data_dir))
+    settings = served(arguments)
 
     def ready(port: int) -> None:
         streams.write(sys.stdout, f"mho serves at {settings.host}:{port}\n")
 
     run(settings, ready)
+
+
+def served(arguments: argparse.Namespace) -> Settings:
+    """The settings with which ``mho serve`` runs; InvalidOption as in ``config.load``."""
+    settings = config.load(arguments.config)
+    if arguments.port is not None:
+        settings = replace(settings, port=arguments.port)
+    if arguments.data_dir is not None:
+        settings = replace(settings, data_dir=str(arguments.data_dir))
+    return settings
 
 
 def submit(arguments: argparse.Namespace) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -29,6 +30,9 @@ from rich.table import Table
 
 from mho.cli import streams
 from mho.method import Progress as Reached
+
+if TYPE_CHECKING:
+    from mho.doctor.check import Finding
 
 _UNBOUNDED = 1_000_000
 """Columns of an output that is no terminal."""
@@ -293,6 +297,19 @@ def jobs(found: Sequence[Mapping[str, Any]]) -> None:
             cells.append(job["error"]["reason"] if job["error"] else "")
         table.add_row(*cells)
     _Console().table(table)
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What the doctor found, with what to do about it."""
+    table = _table(("check", "", "found", "remedy"))
+    for finding in found:
+        table.add_row(
+            finding.check, finding.verdict.value, _name(finding.found), _name(finding.remedy)
+        )
+    console = _Console()
+    console.table(table)
+    counts = Counter(finding.verdict.value for finding in found)
+    console.print(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
 
 
 def ranked(summary: Mapping[str, Any]) -> tuple[Table, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 from mho.errors import FailedPrecondition
 from mho.jobs.layout import Layout
@@ -25,8 +26,7 @@ class DirectoryLock:
                 kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
                 fcntl.flock(self._file, kind | fcntl.LOCK_NB)
         except OSError as error:
-            self._file.seek(0)
-            owner = self._file.read(20).strip() or "unknown"
+            owner = _owner(self._file)
             self._file.close()
             raise FailedPrecondition(
                 f"the data directory {layout.root} is in use by another mho server (process "
@@ -39,3 +39,22 @@ class DirectoryLock:
 
     def release(self) -> None:
         self._file.close()
+
+
+def holder(layout: Layout) -> str | None:
+    """The process that has the data directory to itself; None where there is none."""
+    try:
+        with layout.lock.open(encoding="utf-8") as file:
+            if sys.platform != "win32":
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return _owner(file)
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _owner(file: TextIO) -> str:
+    file.seek(0)
+    return file.read(20).strip() or "unknown"

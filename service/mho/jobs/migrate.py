@@ -22,17 +22,27 @@ def upgrade(connection: Connection, where: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    config = Config()
-    config.set_main_option("script_location", "mho.jobs:migrations")
+    config = _config()
     config.attributes["connection"] = connection
-    revisions = ScriptDirectory.from_config(config)
-    known = {script.revision for script in revisions.walk_revisions()}
+    script = revisions()
+    known = {entry.revision for entry in script.walk_revisions()}
     found = MigrationContext.configure(connection).get_current_revision()
     if found is not None and found not in known:
         raise FailedPrecondition(
             f"{where} has tables of revision {found}, and this mho knows them up to "
-            f"{revisions.get_current_head()}; use the mho that wrote them, or a newer one",
+            f"{script.get_current_head()}; use the mho that wrote them, or a newer one",
             subject="database",
         )
-    if found != revisions.get_current_head():
+    if found != script.get_current_head():
         command.upgrade(config, "head")
+
+
+def revisions() -> ScriptDirectory:
+    """All revisions that this mho knows."""
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "mho.jobs:migrations")
+    return config

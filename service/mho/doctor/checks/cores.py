@@ -1,0 +1,43 @@
+"""Threads of all workers beside the cores there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mho.config import Settings
+from mho.doctor.check import Check, Finding
+from mho.runtime.provider import threads
+
+_GROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+class Cores(Check):
+    name = "cores"
+    remedy = "lower threads or workers"
+
+    def findings(self, settings: Settings) -> Iterator[Finding]:
+        if settings.workers < 1:
+            yield self.warning(
+                f"workers is {settings.workers}: this server runs no job",
+                "set workers to 1 or more",
+            )
+            return
+        cores, each = _cores(), threads(settings)
+        found = f"{settings.workers} × {each} threads on {cores:g} cores"
+        if settings.workers * each > cores:
+            yield self.warning(f"{found}, where they wait for one another", self.remedy)
+        else:
+            yield self.ok(found)
+
+
+def _cores() -> float:
+    """Cores that this process may use; a quota of its control group may give it a part of one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    found = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
+    try:
+        quota, period = _GROUP_QUOTA.read_text(encoding="ascii").split()
+        return found if quota == "max" else min(found, int(quota) / int(period))
+    except (OSError, ValueError):
+        return found
