@@ -42,7 +42,9 @@ def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
     assert [token.role for token in acme.tokens] == [Role.WRITER, Role.READER]
     assert acme.tokens[0].expires == datetime(2027, 1, 31, 17, tzinfo=UTC).timestamp()
     assert acme.tokens[1].expires == datetime(2027, 1, 31, tzinfo=UTC).timestamp()
-    assert acme.quota == Quota(5000, 0, 0, 0.5, 4), "what is not said is as by default"
+    assert acme.quota == Quota(bytes=5000, device_seconds_per_day=0.5, concurrent_calls=4), (
+        "what is not said is as by default"
+    )
     assert acme.weight == 2.5
     assert tenants["123"].quota == tenants["unheard"].quota == Quota(jobs=9, concurrent_calls=4)
 
@@ -133,6 +135,7 @@ def test_a_server_does_not_start_without_the_file_it_was_told(tmp_path: Path) ->
 
 
 def test_without_a_file_every_tenant_has_the_quota_of_the_settings() -> None:
-    tenants = TenantsFile(Settings(quota_bytes=7, quota_device_seconds_per_day=1.5)).tenants
-    assert tenants["any"].quota == Quota(bytes=7, device_seconds_per_day=1.5)
+    settings = Settings(quota_bytes=7, quota_queued_jobs=5, quota_device_seconds_per_day=1.5)
+    tenants = TenantsFile(settings).tenants
+    assert tenants["any"].quota == Quota(bytes=7, queued_jobs=5, device_seconds_per_day=1.5)
     assert tenants["any"].weight == 1

@@ -85,7 +85,9 @@ class Settings:
     quota_device_seconds_per_day: float = 0.0
     """Seconds a day that workers spend for a tenant; its jobs wait when they are spent."""
     quota_concurrent_calls: int = 0
-    """Calls of a tenant under way at the same time."""
+    """Calls of a tenant under way at the same time, streams apart."""
+    quota_concurrent_streams: int = 0
+    """Uploads, downloads and watches of a tenant under way at the same time."""
 
     otel_endpoint: str = ""
     """URL of a collector to which spans are sent by OTLP over gRPC, such as
@@ -144,6 +146,11 @@ class Settings:
     a checkpoint and waits in turn. 0: a job that runs is never interrupted for another."""
     max_queued_jobs: int = 10_000
     """Jobs that wait for a worker, of all tenants together; further ones are refused."""
+    max_calls: int = 1000
+    """Calls under way at the same time, of all tenants together, streams apart; 0: no limit."""
+    max_streams: int = 1000
+    """Uploads, downloads and watches under way at the same time, of all tenants together; 0: no
+    limit."""
 
     # what may come in
     max_model_bytes: int = 4096 * _MIB

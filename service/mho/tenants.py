@@ -72,7 +72,9 @@ class Quota:
     device_seconds_per_day: float = 0.0
     """Seconds that workers spend for the tenant within a day."""
     concurrent_calls: int = 0
-    """Calls under way at the same time."""
+    """Calls under way at the same time, streams apart."""
+    concurrent_streams: int = 0
+    """Uploads, downloads and watches under way at the same time."""
 
     @classmethod
     def default(cls, settings: Settings) -> Quota:

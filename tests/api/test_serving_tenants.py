@@ -168,8 +168,11 @@ def test_beyond_the_queue_calls_are_refused_and_the_other_tenant_is_served(
             until(lambda: a_desk_each.desks.busy() == 1, "the run")
             rest = [pool.submit(a_desk_each.asking(0, pictures)) for _ in range(2)]
             until(lambda: len(a_desk_each.desks._waiting.get(TENANTS[0], ())) == 2, "the queue")
-            with pytest.raises(MhoClientError, match="serving_queue") as caught:
-                a_desk_each.asking(0, pictures)()
+            hasty = Client(
+                a_desk_each.server.address, tenant=TENANTS[0], token=TENANTS[0], retry_seconds=0
+            )
+            with hasty, pytest.raises(MhoClientError, match="serving_queue") as caught:
+                hasty.attribute(a_desk_each.models[0], "gradient", pictures, layers="conv3/relu")
             assert caught.value.code == "RESOURCE_EXHAUSTED"
             assert a_desk_each.asking(1, pictures)().scores
             process.resume()

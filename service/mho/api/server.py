@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from mho.api import tls
 from mho.api.access import Access
 from mho.api.address import check_address, listening_host, port_taken
+from mho.api.admission import Admission
 from mho.api.attributions import Attributions
 from mho.api.authentication import Authentication
 from mho.api.blobs import Blobs
@@ -77,7 +78,13 @@ class Server:
         )
         self._watchers = Watchers(self._control.subscribe)
         server = grpc.aio.server(
-            interceptors=[Access(), Guard(), authentication], options=SERVER_OPTIONS
+            interceptors=[
+                Access(),
+                Guard(),
+                authentication,
+                Admission(self._settings, self._control.quota),
+            ],
+            options=SERVER_OPTIONS,
         )
         blobs_pb2_grpc.add_BlobsServicer_to_server(Blobs(self._control, self._threads), server)
         models_pb2_grpc.add_ModelsServicer_to_server(Models(self._control, self._threads), server)

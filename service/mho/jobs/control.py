@@ -56,6 +56,7 @@ from mho.jobs.specification import check_fit, checked
 from mho.jobs.store import JobStore, datasets_of
 from mho.jobs.supervisor import Supervisor
 from mho.telemetry import spans
+from mho.tenants import Quota
 from mho.tenants_file import TenantsFile
 
 _INPUTS = (".npy", ".npz", ".zip")
@@ -98,6 +99,7 @@ class Control:
         self._database = database
         self._feed = Feed()
         quotas = Quotas(lambda: tenants.tenants, most_queued=settings.max_queued_jobs)
+        self._quotas = quotas
         self._blobs = Blobs(layout, database, quotas, largest=settings.max_upload_bytes)
         self._catalogue = Catalogue(database, quotas, tokens)
         self._store = JobStore(database, quotas, tokens, self._feed.publish)
@@ -434,6 +436,10 @@ class Control:
                 if found or state.final or left <= 0 or self._feed.closed:
                     return found
                 bell.wait(left)
+
+    def quota(self, tenant: str) -> Quota:
+        """What the tenant may use, as the tenants file and the settings have it now."""
+        return self._quotas.of(tenant)
 
     def subscribe(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Call ``callback(tenant, job id)`` at every event, from any thread; returns what ends it.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from mho_client.access import Access
-from mho_client.errors import code_of, from_rpc
+from mho_client.errors import code_of, from_rpc, retry_seconds
 
 _Answer = TypeVar("_Answer")
 
@@ -104,8 +104,14 @@ class Attempt:
     def failed(self, error: grpc.RpcError) -> None:
         """Pause and return where another attempt may help; MhoClientError otherwise."""
         spent = time.monotonic() - self._since
-        if code_of(error) != grpc.StatusCode.UNAVAILABLE or spent > self._patience():
+        told = retry_seconds(error)
+        code = code_of(error)
+        # A server that is full says when to come again; a quota that only room made helps does not.
+        helps = code == grpc.StatusCode.UNAVAILABLE or (
+            code == grpc.StatusCode.RESOURCE_EXHAUSTED and told is not None
+        )
+        if not helps or spent > self._patience():
             raise from_rpc(error, self._address) from None
         # The jitter keeps many clients of a server that comes back from arriving all at once.
-        time.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 no secret
+        time.sleep(max(self._pause, told or 0.0) * random.uniform(0.5, 1.0))  # noqa: S311 no secret
         self._pause = min(self._pause * 2, 5.0)

@@ -95,6 +95,16 @@ def from_rpc(error: grpc.RpcError, address: str) -> MhoClientError:
     )
 
 
+def retry_seconds(error: grpc.RpcError) -> float | None:
+    """After how long the server says that the call may help; None where it does not say so."""
+    status = _status(error)
+    for detail in status.details if status is not None else ():
+        if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
+            return float(delay.ToMilliseconds() / 1000)
+    return None
+
+
 def _remedy(text: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "its certificate is not of an authority that was given (ca, --ca, MHO_CA)"
