@@ -173,7 +173,7 @@ def test_beyond_the_queue_calls_are_refused_and_the_other_tenant_is_served(
             )
             with hasty, pytest.raises(MhoClientError, match="serving_queue") as caught:
                 hasty.attribute(a_desk_each.models[0], "gradient", pictures, layers="conv3/relu")
-            assert caught.value.code == "RESOURCE_EXHAUSTED"
+            assert (caught.value.code, caught.value.retry_seconds) == ("RESOURCE_EXHAUSTED", 1)
             assert a_desk_each.asking(1, pictures)().scores
             process.resume()
             assert all(future.result(60).scores for future in (first, *rest))

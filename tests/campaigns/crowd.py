@@ -19,18 +19,20 @@ import numpy as np
 
 import throughput
 from mho_client import Client, MhoClientError
+from mho_client.errors import from_rpc
 from tenants import bearer
 from work import REAL, dataset, model, pictures, toy
 
 BACK_PRESSURE = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
-"""What a server under load may answer."""
+"""What a server under load may answer, with the time after which to come again."""
 
 BLOB_BYTES = 256 * 1024
 
 
 @dataclass
 class Calls:
-    """seconds: kind of call -> how long each took. failed: (kind, status, words) -> how often."""
+    """seconds: kind of call -> how long each took. failed: (kind, status, words) -> how often;
+    no words for back-pressure."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     failed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -42,11 +44,11 @@ class Calls:
 
     @property
     def errors(self) -> list[str]:
-        """Failures that are no back-pressure."""
+        """Failures that are no back-pressure, and back-pressure that does not say for how long."""
         return [
             f"{kind}: {status} {words} ({count} times)"
             for (kind, status, words), count in self.failed.items()
-            if status not in BACK_PRESSURE
+            if words
         ]
 
     def quantile(self, kind: str, share: float) -> float:
@@ -102,15 +104,19 @@ class Member:
             try:
                 does[kind]()
             except MhoClientError as error:
-                self._failed(kind, error.code, error.message)
+                self._failed(kind, error)
             except grpc.RpcError as error:
-                self._failed(kind, error.code().name, error.details())
+                self._failed(kind, from_rpc(error, ""))
         self._client.close()
         self._channel.close()
 
-    def _failed(self, kind: str, status: str, words: str) -> None:
-        self.calls.failed[kind, status, "" if status in BACK_PRESSURE else words[:200]] += 1
-        time.sleep(self._chance.uniform(0.05, 0.2))  # as its RetryInfo would have it
+    def _failed(self, kind: str, error: MhoClientError) -> None:
+        """Note it; back-pressure only where mho says when to come again."""
+        pressed = error.code in BACK_PRESSURE and error.retry_seconds is not None
+        words = "" if pressed else error.message[:200] or "no words"
+        self.calls.failed[kind, error.code, words] += 1
+        # Sooner than it was told: whoever floods does not listen.
+        time.sleep(self._chance.uniform(0.05, 0.2))
 
     @contextmanager
     def _timed(self, kind: str) -> Iterator[None]:

@@ -71,7 +71,9 @@ def named(error: sa.exc.DBAPIError) -> MhoError | None:
         )
     if "database is locked" in text or "busy" in text or state in ("55P03", "40001", "40P01"):
         return ResourceExhausted(
-            f"the server's database was busy for {BUSY_SECONDS} s; try again", subject="database"
+            f"the server's database was busy for {BUSY_SECONDS} s; try again",
+            subject="database",
+            retry_seconds=1,
         )
     unreachable = isinstance(error, sa.exc.OperationalError) and not state
     if error.connection_invalidated or unreachable or state[:2] in ("08", "53", "57"):

@@ -28,6 +28,7 @@ class MhoClientError(Exception):
     people.
     subject: the option, file or resource at fault, where known. violations: fields at fault.
     incident: under which the server's log says more, for ``INTERNAL``.
+    retry_seconds: after which the server would have the same call again; None where it named none.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class MhoClientError(Exception):
         subject: str = "",
         violations: tuple[FieldViolation, ...] = (),
         incident: str = "",
+        retry_seconds: float | None = None,
     ) -> None:
         super().__init__(f"{message} [{reason or code}]")
         self.message = message
@@ -47,6 +49,7 @@ class MhoClientError(Exception):
         self.subject = subject
         self.violations = violations
         self.incident = incident
+        self.retry_seconds = retry_seconds
 
 
 def invalid(message: str, subject: str, reason: str = "INVALID_OPTION") -> MhoClientError:
@@ -92,6 +95,7 @@ def from_rpc(error: grpc.RpcError, address: str) -> MhoClientError:
         subject=subject,
         violations=tuple(violations),
         incident=incident,
+        retry_seconds=retry_seconds(error),
     )
 
 
