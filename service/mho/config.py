@@ -163,6 +163,8 @@ class Settings:
     """Largest data set, unpacked."""
     max_image_pixels: int = 64_000_000
     """Most pixels of one image."""
+    stalled_seconds: float = 120.0
+    """How long an upload may send nothing before it is ended; what came is kept."""
     max_upload_bytes: int = 8192 * _MIB
     """Largest file of an upload, and most bytes of a tenant's unfinished uploads together."""
 

@@ -120,6 +120,18 @@ def test_a_tenant_has_so_many_streams(tmp_path: Path) -> None:
         until(lambda: _refusal_of_upload(server) is None, "a stream that is free again")
 
 
+def test_an_upload_that_stalls_is_ended_and_its_place_is_free(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"stalled_seconds": 2.0, "quota_concurrent_streams": 1}
+    with (
+        running(tmp_path / "data", workers=0, **changes) as server,
+        upload_open(server) as stream,
+    ):
+        code, status, _ = failure(lambda: stream.result(30))
+        assert code == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "stalled_seconds" in status.message
+        assert _refusal_of_upload(server) is None
+
+
 def _refusal_of_upload(server: Running) -> str | None:
     """Whose limit an upload meets; None where it meets none."""
     begin = blobs_pb2.UploadBlobRequest.Begin(parent=PARENT, sha256="1" * 64, size_bytes=8)

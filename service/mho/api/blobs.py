@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from mho.api.names import tenant_of
+from mho.api.stalling import moving
 from mho.api.threads import Threads
 from mho.errors import InvalidOption
 from mho.jobs.control import Control
@@ -15,9 +16,10 @@ MOST_CHUNK_BYTES = 1024 * 1024
 
 
 class Blobs(blobs_pb2_grpc.BlobsServicer):
-    def __init__(self, control: Control, threads: Threads) -> None:
+    def __init__(self, control: Control, threads: Threads, stalled_seconds: float) -> None:
         self._control = control
         self._threads = threads
+        self._stalled_seconds = stalled_seconds
 
     async def QueryMissingBlobs(  # noqa: N802 the names of calls are the proto's
         self, request: blobs_pb2.QueryMissingBlobsRequest, context: Any
@@ -42,7 +44,7 @@ class Blobs(blobs_pb2_grpc.BlobsServicer):
         del context
         begin: blobs_pb2.UploadBlobRequest.Begin | None = None
         tenant, offset = "", 0
-        async for request in requests:
+        async for request in moving(aiter(requests), self._stalled_seconds):
             part = request.WhichOneof("part")
             if begin is None:
                 if part != "begin":

@@ -86,7 +86,9 @@ class Server:
             ],
             options=SERVER_OPTIONS,
         )
-        blobs_pb2_grpc.add_BlobsServicer_to_server(Blobs(self._control, self._threads), server)
+        blobs_pb2_grpc.add_BlobsServicer_to_server(
+            Blobs(self._control, self._threads, self._settings.stalled_seconds), server
+        )
         models_pb2_grpc.add_ModelsServicer_to_server(Models(self._control, self._threads), server)
         datasets_pb2_grpc.add_DatasetsServicer_to_server(
             Datasets(self._control, self._threads), server
