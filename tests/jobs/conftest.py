@@ -5,8 +5,30 @@ from pathlib import Path
 
 import pytest
 
+from jobs import postgres
+from jobs import server as servers
+from jobs.postgres import Postgres
 from jobs.server import control
 from mho.jobs.control import Control
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgres]:
+    """A PostgreSQL, or the reason why there is none."""
+    folder = postgres.binaries()
+    if folder is None:
+        pytest.skip("no PostgreSQL: install Debian's package 'postgresql' for these tests")
+    with postgres.running(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the tests of a module on both databases; for ``pytestmark``."""
+    if request.param == "postgresql":
+        servers.POSTGRESQL = request.getfixturevalue("postgresql")
+    yield request.param
+    servers.POSTGRESQL = None
 
 
 @pytest.fixture

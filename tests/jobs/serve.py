@@ -1,4 +1,4 @@
-"""A server in a process of its own, to be killed: ``python -m jobs.serve DIR``."""
+"""A server in a process of its own, to be killed: ``python -m jobs.serve DIR DATABASE``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from jobs.server import control
 
 if __name__ == "__main__":
-    control(Path(sys.argv[1])).start()
+    control(Path(sys.argv[1]), database=sys.argv[2]).start()
     sys.stdout.write("up\n")  # the test waits for this
     sys.stdout.flush()
     time.sleep(600)

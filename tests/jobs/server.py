@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from jobs.postgres import Postgres
 from mho.config import Settings
 from mho.jobs.control import Control
 from mho.jobs.job import FileRef, JobRecord, JobSpec, JobState
@@ -19,8 +20,14 @@ TENANT = "acme"
 DEADLINE = 30.0
 
 
+POSTGRESQL: Postgres | None = None
+"""Where the servers of the running test keep their jobs; None for SQLite."""
+
+
 def settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(data_dir=str(folder), **({"checkpoint_seconds": 0.05} | changes))
+    where = "" if POSTGRESQL is None else POSTGRESQL.url(folder.resolve())
+    given = {"checkpoint_seconds": 0.05, "database": where, "lease_seconds": 2.0} | changes
+    return Settings(data_dir=str(folder), **given)
 
 
 def control(folder: Path, **changes: Any) -> Control:

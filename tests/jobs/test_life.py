@@ -29,6 +29,8 @@ from mho.jobs.control import Control
 from mho.jobs.job import Attachment, EventKind, JobSpec, JobState
 from mho.method import Progress
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 def folder_of(tmp_path: Path, job: str) -> list[str]:
     """What lies in a job's folder."""
@@ -61,7 +63,7 @@ def test_a_job_runs(server: Control, tmp_path: Path) -> None:
     assert record.finished is not None
     assert record.created <= record.started <= record.finished
     np.testing.assert_array_equal(scores(server, job), expected(40, seed=3))
-    until(lambda: folder_of(tmp_path, job) == ["result"])
+    until(lambda: folder_of(tmp_path, job) == ["result-1"])
     until(lambda: server.running() == 0)
 
 
@@ -260,7 +262,7 @@ def test_a_drained_job_goes_on_where_it_was(tmp_path: Path) -> None:
     record = first.get_job(TENANT, job)
     assert record.state is JobState.QUEUED
     assert first.get_job(TENANT, waiting).attempts == 0
-    assert folder_of(tmp_path, job) == ["checkpoint.npz"]
+    assert folder_of(tmp_path, job) == ["checkpoint-1.npz"]
     first.close()
 
     second = control(tmp_path / "data", checkpoint_seconds=3600.0)

@@ -261,7 +261,7 @@ def test_a_running_job_stops_when_the_day_is_spent(tmp_path: Path) -> None:
         )
         assert record.attempts == 1
         assert "waits until" in server.events(TENANT, job, 0, 0.0)[-1].message
-        assert server._layout.checkpoint(job).exists()
+        assert server._layout.checkpoint(job, 1).exists()
 
 
 def test_the_meter_keeps_what_it_could_not_write(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from jobs.server import TENANT, control, dataset, model, sha, spec, upload
 from mho.errors import (
@@ -20,10 +18,11 @@ from mho.errors import (
     InvalidOption,
     MhoError,
     NotFound,
-    ResourceExhausted,
 )
 from mho.jobs.control import Control
 from mho.jobs.job import Attachment, EventKind, FileRef, JobSpec, JobState
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 def leftovers(server: Control) -> list[str]:
@@ -414,40 +413,3 @@ def test_events_of_a_waiting_job(made: tuple[Control, JobSpec]) -> None:
     assert cancelled.state is JobState.CANCELLED
     assert server.events(TENANT, job, 2, 10.0) == []  # at once: nothing can come
     assert server.cancel_job(TENANT, job).state is JobState.CANCELLED
-
-
-# the directory
-
-
-def test_two_servers_on_one_directory(store: Control, tmp_path: Path) -> None:
-    with pytest.raises(FailedPrecondition, match=r"in use by another mho server \(process \d+\)"):
-        control(tmp_path / "data")
-
-
-def test_tables_of_another_revision(tmp_path: Path) -> None:
-    control(tmp_path).close()
-    with sqlite3.connect(tmp_path / "mho.sqlite") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    for _ in range(2):  # the first refusal lets go of the lock
-        with pytest.raises(FailedPrecondition, match="revision 9999"):
-            control(tmp_path)
-
-
-def test_a_full_disk_under_the_database(made: tuple[Control, JobSpec], tmp_path: Path) -> None:
-    server, wanted = made
-    before = leftovers(server)
-    wide = dataclasses.replace(wanted, options={"behaviour": "x" * 1_000_000})
-    engine = server._database._engine
-    with engine.begin() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-
-    def limited(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-
-    sa.event.listen(engine, "begin", limited)
-    with pytest.raises(ResourceExhausted, match="disk is full"):
-        server.create_job(TENANT, wide)
-    assert leftovers(server) == before
-    sa.event.remove(engine, "begin", limited)
-    assert server.list_jobs(TENANT) == ([], "")

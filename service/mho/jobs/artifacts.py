@@ -23,10 +23,9 @@ _MEDIA_TYPES = {
 
 
 def promote(attempt: Path, result: Path) -> list[Artifact]:
-    """Make the folder of an attempt the job's result, durably; its files, sorted by name.
+    """Make the folder of an attempt its result, durably; its files, sorted by name.
 
-    A result that lies there is of an attempt whose success was never recorded, and goes. MhoError
-    where the folder holds anything but plain files and folders.
+    MhoError where the folder holds anything but plain files and folders.
     """
     found = listed(attempt)
     sync_tree(attempt)

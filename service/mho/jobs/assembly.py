@@ -23,8 +23,11 @@ from mho.jobs.task import Task
 
 
 class Assembly:
-    def __init__(self, layout: Layout, blobs: Blobs, catalogue: Catalogue) -> None:
+    """server: the id of this one."""
+
+    def __init__(self, layout: Layout, blobs: Blobs, catalogue: Catalogue, server: str) -> None:
         self._layout = layout
+        self._server = server
         self._blobs = blobs
         self._catalogue = catalogue
 
@@ -44,7 +47,7 @@ class Assembly:
                     subject=name,
                 )
         with full_disk_named("files are put together"):
-            folder = self._layout.new_staging()
+            folder = self._layout.new_staging(self._server)
             try:
                 for name, digest in files.items():
                     copy_file(self._blobs.path(digest), folder / name)
@@ -89,7 +92,8 @@ class Assembly:
             "job": job.id,
             "attempt": job.attempts,
             "digest": digest_of(job.spec.to_json()),
-            "checkpoint": str(self._layout.checkpoint(job.id)),
+            "checkpoint": str(self._layout.checkpoint(job.id, job.attempts)),
+            "earlier": [str(file) for file in self._layout.checkpoints(job.id, job.attempts)],
             "output": str(self._layout.attempt(job.id, job.attempts)),
         }
 

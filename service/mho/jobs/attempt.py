@@ -37,13 +37,17 @@ class Ending(StrEnum):
 
 
 class Stop(IntEnum):
-    """Why an attempt is to end; a later member overrules those before it."""
+    """Why an attempt is to end; a later member overrules those before it.
+
+    FENCED: it is not the current one any more, so whatever comes of it is dropped.
+    """
 
     NOT = 0
     TURN = 1
     DRAIN = 2
     DEADLINE = 3
     CANCEL = 4
+    FENCED = 5
 
     @property
     def word(self) -> str:
@@ -115,6 +119,10 @@ class Attempt:
         """Keep a checkpoint and stop; with the worker at ``deadline`` (monotonic)."""
         self._leave_at = deadline
         self._stop(Stop.DRAIN, deadline)
+
+    def fence(self) -> None:
+        """End the worker at once: the job is another server's, or another attempt's."""
+        self._stop(Stop.FENCED, time.monotonic())
 
     def _stop(self, why: Stop, patience: float) -> None:
         with self._lock:
@@ -207,7 +215,8 @@ class Attempt:
     def _report(self, kind: str, message: Message) -> None:
         try:
             if kind == "progress":
-                self._jobs.progressed(self.job, progress_of(message))
+                if self._jobs.progressed(self.job, progress_of(message)) is None:
+                    self.fence()
             elif kind == "note":
                 self._jobs.noted(self.job, self._layout.hide(text_of(message, "message")))
             elif isinstance(message.get("steps"), int):
@@ -216,14 +225,17 @@ class Attempt:
                 seconds = figures.finite(message.get("seconds"))
                 metrics.CHECKPOINTS.observe(seconds)
                 self._span.kept(message["steps"], seconds)
-                self._jobs.checkpointed(self.job, message["steps"])
+                self._jobs.checkpointed(self._job, message["steps"])
+                for file in self._layout.checkpoints(self.job.id, self.job.attempts):
+                    file.unlink(missing_ok=True)
         except ResourceExhausted as error:
             _log.warning("progress was not recorded: %s", error, extra=self._named)
 
     def _succeed(self) -> Ending:
+        result = self._layout.result(self.job.id, self.job.attempts)
         try:
             with full_disk_named("the result is stored"):
-                artifacts = promote(self._folder, self._layout.result(self.job.id))
+                artifacts = promote(self._folder, result)
         except MhoError as error:
             self.fail(error)
             return Ending.FAILED
@@ -231,7 +243,9 @@ class Attempt:
         return Ending.SUCCEEDED
 
     def _stopped(self) -> None:
-        if self._why is Stop.CANCEL:
+        if self._why is Stop.FENCED:
+            _log.warning("an attempt that is not the current one was stopped", extra=self._named)
+        elif self._why is Stop.CANCEL:
             self._settle(lambda: self._jobs.cancelled(self.job))
         elif self._why is Stop.DEADLINE:
             self._settle(lambda: self._jobs.failed(self.job, overdue("ran")))
@@ -242,7 +256,7 @@ class Attempt:
         """Record an ending, and remove what only a further attempt would have needed."""
         state = self._insist(record)
         if state is not None and state.final:
-            clear_job(self._layout.job(self.job.id), state)
+            clear_job(self._layout, self.job.id, state, self.job.attempts)
 
     def _insist(self, record: Callable[[], JobState | None]) -> JobState | None:
         """Record an ending, however long the disk is full or the database busy.

@@ -27,6 +27,8 @@ def digest_of(value: Any) -> str:
 
 
 class Catalogue:
+    """What a tenant adds and removes is done one after the other, in whichever server."""
+
     def __init__(self, database: Database, quotas: Quotas, tokens: PageTokens) -> None:
         self._database = database
         self._quotas = quotas
@@ -75,7 +77,7 @@ class Catalogue:
 
     def remove_model(self, tenant: str, id: str) -> list[str]:
         """The digests of its files; FailedPrecondition while a job that has not ended uses it."""
-        with self._database.writing() as connection:
+        with self._database.writing(alone=alone(tenant)) as connection:
             row = find(connection, schema.models, "model", tenant, id)
             user = connection.scalar(
                 sa.select(schema.jobs.c.id)
@@ -132,7 +134,7 @@ class Catalogue:
 
     def remove_dataset(self, tenant: str, id: str) -> list[str]:
         """The digests of its files; FailedPrecondition while a job that has not ended uses it."""
-        with self._database.writing() as connection:
+        with self._database.writing(alone=alone(tenant)) as connection:
             row = find(connection, schema.datasets, "dataset", tenant, id)
             user = connection.scalar(
                 sa.select(schema.jobs.c.id)
@@ -178,11 +180,21 @@ class Catalogue:
             )
 
 
-def find(connection: Connection, table: sa.Table, what: str, tenant: str, id: str) -> sa.Row[Any]:
-    """The tenant's row; NotFound alike where there is none and where it is another tenant's."""
-    row = connection.execute(
-        sa.select(table).where(table.c.id == id, table.c.tenant == tenant)
-    ).one_or_none()
+def find(
+    connection: Connection,
+    table: sa.Table,
+    what: str,
+    tenant: str,
+    id: str,
+    *,
+    hold: bool = False,
+) -> sa.Row[Any]:
+    """The tenant's row; NotFound alike where there is none and where it is another tenant's.
+
+    hold: nobody changes it until the transaction ends.
+    """
+    query = sa.select(table).where(table.c.id == id, table.c.tenant == tenant)
+    row = connection.execute(query.with_for_update() if hold else query).one_or_none()
     if row is None:
         raise NotFound(
             f"there is no {what} '{id[:64]}'; list the {what}s to see which there are", subject=what

@@ -77,7 +77,7 @@ class Clock:
     def _end_overdue(self) -> None:
         failed, running = self._jobs.end_overdue(time.time())
         for job in failed:
-            clear_job(self._layout.job(job.id), job.state)
+            clear_job(self._layout, job.id, job.state, job.attempts)
         for attempt in self._attempts():
             if attempt.job.id in running:
                 attempt.expire()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from mho.errors import MhoError
@@ -18,48 +19,69 @@ _EVERY_SECONDS = 900.0
 _log = logging.getLogger("mho.jobs.collection")
 
 
-def clear_job(folder: Path, state: JobState) -> None:
+def clear_job(layout: Layout, id: str, state: JobState, attempt: int) -> None:
     """Remove from a job's folder what its state has no use for.
 
-    A job that succeeded keeps its result, one that failed or was cancelled nothing, one that is
-    still to run its attachments and its checkpoint.
+    A job that succeeded keeps the result of its last attempt, one that failed or was cancelled
+    nothing, one that is still to run its attachments and its checkpoints.
     """
     if state in (JobState.FAILED, JobState.CANCELLED):
-        remove_folder(folder)
+        remove_folder(layout.job(id))
         return
-    kept = {"result"} if state is JobState.SUCCEEDED else {"attachments", "checkpoint.npz"}
-    for path in list(folder.glob("*")):
-        if path.name not in kept:
-            _remove(path)
-
-
-def collect_leftovers(
-    layout: Layout, models: set[str], datasets: set[str], jobs: Mapping[str, JobState]
-) -> None:
-    """What a server that is no more left behind. Only before anything runs: all staging goes.
-
-    models, datasets, jobs: those that the database knows.
-    """
-    for path in list(layout.staging.glob("*")):
+    if state is JobState.SUCCEEDED:
+        kept = {layout.result(id, attempt)}
+    else:
+        kept = {layout.attachments(id), *layout.checkpoints(id, attempt + 1)}
+    for path in set(layout.job(id).glob("*")) - kept:
         _remove(path)
-    for parent, known in (
-        (layout.models, models),
-        (layout.datasets, datasets),
-        (layout.jobs, jobs),
-    ):
-        for path in list(parent.glob("*")):
-            if path.name not in known:
-                _log.info("leftover %s removed", path.name)
-                _remove(path)
-    for job, state in jobs.items():
-        clear_job(layout.job(job), state)
+
+
+class Leftovers:
+    """What servers that are no more left behind.
+
+    known: the names that may lie in staging (beginnings, of living servers), models, datasets and
+    jobs, as the database knows them.
+    """
+
+    def __init__(self, layout: Layout, known: Callable[[], Known]) -> None:
+        self._layout = layout
+        self._known = known
+        self._suspects: set[Path] = set()
+
+    def collect(self, *, alone: bool = False) -> None:
+        """Remove what nothing refers to.
+
+        A server gives a folder its place just before the database learns of it, so a folder goes
+        only when it was found twice in a row; at once where no other server can be there (alone).
+        """
+        layout = self._layout
+        parents = (layout.models, layout.datasets, layout.jobs)
+        folders = [path for parent in parents for path in parent.glob("*")]
+        staged = list(layout.staging.glob("*"))
+        known = self._known()  # after looking, so that what is new meanwhile is not suspected
+        found = {path for path in staged if path.name.partition("-")[0] not in known.servers}
+        found |= {path for path in folders if path.name not in known.folders}
+        for path in found if alone else found & self._suspects:
+            _log.info("leftover %s removed", path.name)
+            _remove(path)
+        self._suspects = found
+
+
+@dataclass(frozen=True)
+class Known:
+    """servers: those that live. folders: the ids of all models, data sets and jobs."""
+
+    servers: set[str]
+    folders: set[str]
 
 
 class Collector:
-    """Removes abandoned uploads and unreferenced blobs from time to time."""
+    """Removes leftovers, abandoned uploads and unreferenced blobs from time to time."""
 
-    def __init__(self, blobs: Blobs, catalogue: Catalogue) -> None:
-        self._collect: Callable[[], None] = lambda: blobs.collect(catalogue.referenced_blobs())
+    def __init__(self, leftovers: Leftovers, blobs: Blobs, catalogue: Catalogue) -> None:
+        self._leftovers = leftovers
+        self._blobs = blobs
+        self._catalogue = catalogue
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="collector", daemon=True)
 
@@ -74,9 +96,10 @@ class Collector:
     def _serve(self) -> None:
         while True:
             try:
-                self._collect()
+                self._leftovers.collect()
+                self._blobs.collect(self._catalogue.referenced_blobs())
             except (MhoError, OSError):
-                _log.exception("the collection of unused blobs failed; it is tried again later")
+                _log.exception("the collection of what is unused failed; it is tried again later")
             if self._closing.wait(_EVERY_SECONDS):
                 return
 

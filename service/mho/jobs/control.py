@@ -9,12 +9,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 from mho.config import Settings
 from mho.data import preprocess as preprocessing
-from mho.errors import InvalidData, InvalidModel, InvalidOption, NotFound
+from mho.errors import InvalidData, InvalidModel, InvalidOption, MhoError, NotFound
 from mho.jobs import accounting, standing
 from mho.jobs.admission import (
     check_deadline,
@@ -28,7 +29,7 @@ from mho.jobs.admission import (
 from mho.jobs.assembly import Assembly, dataset_content, source_of
 from mho.jobs.blobs import Blobs, check_digest
 from mho.jobs.catalogue import Catalogue, digest_of
-from mho.jobs.collection import Collector, clear_job, collect_leftovers
+from mho.jobs.collection import Collector, Known, Leftovers, clear_job
 from mho.jobs.database import Database
 from mho.jobs.directory_lock import DirectoryLock
 from mho.jobs.feed import Feed
@@ -44,8 +45,11 @@ from mho.jobs.job import (
     ModelRecord,
 )
 from mho.jobs.job_queue import JobQueue
+from mho.jobs.keeper import Keeper
 from mho.jobs.layout import Layout, placed, remove_folder, size_of
+from mho.jobs.leases import Leases
 from mho.jobs.meter import Meter
+from mho.jobs.notices import Notice, Notices
 from mho.jobs.paging import PageTokens, load_key
 from mho.jobs.quotas import Quotas
 from mho.jobs.serving.admission import admitted
@@ -104,7 +108,8 @@ class Control:
         self._catalogue = Catalogue(database, quotas, tokens)
         self._store = JobStore(database, quotas, tokens, self._feed.publish)
         self._queue = JobQueue(database, quotas, self._feed.publish)
-        self._assembly = Assembly(layout, self._blobs, self._catalogue)
+        self._leases = Leases(database, settings.lease_seconds, self._feed.publish)
+        self._assembly = Assembly(layout, self._blobs, self._catalogue, database.server)
         self._inspectors = Inspectors(settings, entry)
         self._supervisor = Supervisor(
             settings,
@@ -116,19 +121,28 @@ class Control:
             self._assembly.request_of,
         )
         self._desks = Desks(settings, entry)
-        self._collector = Collector(self._blobs, self._catalogue)
         self._untold = standing.told(self._queue, self._supervisor, layout.root)
+        self._keeper = Keeper(self._leases, self._supervisor, settings.lease_seconds)
+        self._notices = Notices(database, self._heard, self._missed)
+        self._leftovers = Leftovers(layout, self._known)
+        self._collector = Collector(self._leftovers, self._blobs, self._catalogue)
         self._closed = False
 
     # life
 
     def start(self) -> None:
         """Take up what an earlier server left, and start the workers."""
-        found = self._queue.recover()
+        self._leases.renew()
+        found = self._leases.take_over()
         if found:
             _log.info("%d jobs of an earlier server go on", found)
-        models, datasets = self._catalogue.ids()
-        collect_leftovers(self._layout, models, datasets, self._queue.ids())
+        if not self._database.shared:  # nobody else makes anything; otherwise the collector looks
+            self._leftovers.collect(alone=True)
+        for job, (state, attempts) in self._queue.ids().items():
+            if state.final or not self._database.shared:  # what others run is theirs to clear
+                clear_job(self._layout, job, state, attempts)
+        self._notices.start()
+        self._keeper.start()
         self._inspectors.start()
         self._supervisor.start()
         self._desks.start()
@@ -145,10 +159,14 @@ class Control:
         self._closed = True
         self._untold()
         self._feed.close()
+        self._notices.close()
         self._desks.close()
         self._supervisor.close()
         self._inspectors.close()
         self._collector.close()
+        self._keeper.close()
+        with suppress(MhoError):  # without a database the lease runs out by itself
+            self._leases.leave()
         self._database.close()
         self._lock.release()
 
@@ -406,7 +424,7 @@ class Control:
         """
         record = self._store.cancel(tenant, id)
         if record.state is JobState.CANCELLED:
-            clear_job(self._layout.job(id), record.state)
+            clear_job(self._layout, id, record.state, record.attempts)
         else:
             self._supervisor.cancel(id)
         return record
@@ -455,12 +473,29 @@ class Control:
     def artifact_path(self, tenant: str, job: str, name: str) -> Path:
         """Where one of the job's artifacts lies; NotFound where it has none of this name."""
         names = [artifact.name for artifact in self._store.artifacts(tenant, job)]
+        attempt = self._store.get(tenant, job).attempts
         if name not in names:
             raise NotFound(
                 f"job '{job}' has no artifact {name[:80]!r}; it has {', '.join(names[:20])}",
                 subject="artifact",
             )
-        return self._layout.result(job) / name
+        return self._layout.result(job, attempt) / name
+
+    # what other servers did
+
+    def _heard(self, notice: Notice) -> None:
+        self._feed.publish(notice.tenant, notice.job)
+        self._supervisor.heard(notice)
+
+    def _missed(self, seconds: float) -> None:
+        for tenant, job in self._store.recent(seconds):
+            self._feed.publish(tenant, job)
+        self._supervisor.verify()
+        self._supervisor.wake()
+
+    def _known(self) -> Known:
+        models, datasets = self._catalogue.ids()
+        return Known(self._leases.living(), models | datasets | self._queue.ids().keys())
 
 
 def _new_id() -> str:

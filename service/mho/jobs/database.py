@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -75,6 +76,15 @@ class Database:
                 key = sa.func.hashtextextended(alone, 0)
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
             yield connection
+
+    @contextmanager
+    def listening(self, channel: str) -> Iterator[Any]:
+        """psycopg's own connection, which hears what is notified on ``channel``."""
+        engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _failures_named(), engine.connect() as connection:
+            connection.detach()  # it hears on, so it must not go back to the pool
+            connection.exec_driver_sql(f"LISTEN {channel}")
+            yield connection.connection.driver_connection
 
     def now(self) -> sa.ColumnElement[float]:
         """The present in seconds since the epoch, by the one clock that all servers share."""

@@ -47,7 +47,9 @@ def postgresql(url: str) -> Engine:
     try:
         engine = sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
-            connect_args={"connect_timeout": BUSY_SECONDS} | dict(parsed.query),
+            connect_args={}
+            if "connect_timeout" in parsed.query
+            else {"connect_timeout": BUSY_SECONDS},
             pool_pre_ping=True,
             **_POOL,
         )

@@ -3,7 +3,7 @@ finds.
 
 A running job belongs to one *attempt*, which is numbered. Whoever reports on it names the attempt,
 and a report of an attempt that is no longer the current one changes nothing (None comes back): so a
-worker that was believed dead cannot disturb its successor.
+worker that was believed dead cannot disturb its successor, and nor can a server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mho.jobs.database import Database
 from mho.jobs.holding import Hold, held, overspent
 from mho.jobs.job import Artifact, EventKind, JobError, JobRecord, JobState
 from mho.jobs.quotas import Quotas
-from mho.jobs.rows import Change, append, end, job_of
+from mho.jobs.rows import Change, append, current, end, job_of, put_back
 from mho.method import Progress
 
 _PROGRESS_KEPT = 64
@@ -64,6 +64,7 @@ class JobQueue:
                 .where(_jobs.c.state == JobState.QUEUED.value, _jobs.c.tenant == tenant)
                 .order_by(_jobs.c.due, _jobs.c.position)
                 .limit(1)
+                .with_for_update(skip_locked=True)
             )
             if first is None:
                 return None
@@ -74,6 +75,7 @@ class JobQueue:
                 state=JobState.RUNNING.value,
                 attempts=_jobs.c.attempts + 1,
                 held=None,
+                owner=self._database.server,
                 started=sa.func.coalesce(_jobs.c.started, time.time()),
             )
             row = find(connection, _jobs, "job", tenant, first)
@@ -119,9 +121,7 @@ class JobQueue:
 
     def progressed(self, job: JobRecord, progress: Progress) -> JobState | None:
         with self._database.writing() as connection:
-            change = append(
-                connection, EventKind.PROGRESS, _current(job), progress=asdict(progress)
-            )
+            change = append(connection, EventKind.PROGRESS, current(job), progress=asdict(progress))
             if change is not None:
                 connection.execute(
                     _events.delete().where(
@@ -134,20 +134,20 @@ class JobQueue:
 
     def noted(self, job: JobRecord, message: str) -> JobState | None:
         with self._database.writing() as connection:
-            change = append(connection, EventKind.NOTE, _current(job), message=message)
+            change = append(connection, EventKind.NOTE, current(job), message=message)
         return self._told(job, change)
 
     def cancelling(self, job: JobRecord) -> bool:
         """Whether the attempt was asked to stop."""
         with self._database.reading() as connection:
-            return bool(connection.scalar(sa.select(_jobs.c.cancelling).where(_current(job))))
+            return bool(connection.scalar(sa.select(_jobs.c.cancelling).where(current(job))))
 
     def checkpointed(self, job: JobRecord, steps: int) -> None:
         """A checkpoint after ``steps`` steps is on disk; getting further clears the deaths."""
         with self._database.writing() as connection:
             connection.execute(
                 _jobs.update()
-                .where(_current(job), _jobs.c.steps < steps)
+                .where(current(job), _jobs.c.steps < steps)
                 .values(steps=steps, deaths=0)
             )
 
@@ -155,24 +155,24 @@ class JobQueue:
         kept = [asdict(artifact) for artifact in artifacts]
         size = sum(artifact.size for artifact in artifacts)
         with self._database.writing() as connection:
-            change = end(connection, _current(job), JobState.SUCCEEDED, artifacts=kept, size=size)
-        return self._told(job, change)
+            change = end(connection, current(job), JobState.SUCCEEDED, artifacts=kept, size=size)
+        return self._ended(job, change)
 
     def failed(self, job: JobRecord, error: JobError) -> JobState | None:
         with self._database.writing() as connection:
             change = end(
                 connection,
-                _current(job),
+                current(job),
                 JobState.FAILED,
                 message=error.message,
                 error=asdict(error),
             )
-        return self._told(job, change)
+        return self._ended(job, change)
 
     def cancelled(self, job: JobRecord) -> JobState | None:
         with self._database.writing() as connection:
-            change = end(connection, _current(job), JobState.CANCELLED, message="cancelled")
-        return self._told(job, change)
+            change = end(connection, current(job), JobState.CANCELLED, message="cancelled")
+        return self._ended(job, change)
 
     def requeued(self, job: JobRecord, message: str) -> JobState | None:
         """Back into the queue through no fault of the job's; a job asked to stop is cancelled."""
@@ -213,15 +213,16 @@ class JobQueue:
             self._on_event(ended.tenant, ended.id)
         return failed, running
 
-    def recover(self) -> int:
-        """Put the running jobs of a server that is no more back into the queue; how many."""
+    def held(self) -> dict[str, JobRecord]:
+        """The jobs that run here, as far as the database knows."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                sa.select(_jobs).where(_jobs.c.state == JobState.RUNNING.value)
+                sa.select(_jobs).where(
+                    _jobs.c.state == JobState.RUNNING.value,
+                    _jobs.c.owner == self._database.server,
+                )
             ).all()
-        for row in rows:
-            self.requeued(job_of(row), "the server was restarted; the job goes on where it was")
-        return len(rows)
+        return {row.id: job_of(row) for row in rows}
 
     def standing(self) -> tuple[dict[tuple[str, JobState], int], float | None]:
         """(tenant, QUEUED or RUNNING) -> how many jobs, and when the oldest of those that wait was
@@ -242,40 +243,30 @@ class JobQueue:
         counts = {(row.tenant, JobState(row.state)): row.number for row in rows}
         return counts, min(waiting, default=None)
 
-    def ids(self) -> dict[str, JobState]:
-        """State of every job, to tell folders that belong to none."""
+    def ids(self) -> dict[str, tuple[JobState, int]]:
+        """State of every job and how many attempts it had, to tell what its folder may hold."""
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(_jobs.c.id, _jobs.c.state)).all()
-        return {row.id: JobState(row.state) for row in rows}
+            rows = connection.execute(sa.select(_jobs.c.id, _jobs.c.state, _jobs.c.attempts)).all()
+        return {row.id: (JobState(row.state), row.attempts) for row in rows}
 
     def _returned(
         self, job: JobRecord, message: str, death: tuple[int, JobError] | None
     ) -> JobState | None:
         with self._database.writing() as connection:
-            row = connection.execute(sa.select(_jobs).where(_current(job))).one_or_none()
-            if row is None:
-                return None
-            deaths = row.deaths + (death is not None)
-            if row.cancelling:
-                change = end(connection, _current(job), JobState.CANCELLED, message="cancelled")
-            elif death is not None and deaths >= death[0]:
-                error = death[1]
-                change = end(
-                    connection,
-                    _current(job),
-                    JobState.FAILED,
-                    message=error.message,
-                    error=asdict(error),
+            change = put_back(connection, job, message, death)
+        return self._ended(job, change)
+
+    def _ended(self, job: JobRecord, change: Change | None) -> JobState | None:
+        """As ``_told``. An attempt whose ending was recorded although the database said that it
+        failed (a connection that breaks at the very end) learns of it here."""
+        if change is None:
+            with self._database.reading() as connection:
+                found = connection.scalar(
+                    sa.select(_jobs.c.state).where(
+                        _jobs.c.id == job.id, _jobs.c.attempts == job.attempts
+                    )
                 )
-            else:
-                change = append(
-                    connection,
-                    EventKind.STATE,
-                    _current(job),
-                    message=message,
-                    state=JobState.QUEUED.value,
-                    deaths=deaths,
-                )
+            return JobState(found) if found and JobState(found).final else None
         return self._told(job, change)
 
     def _told(self, job: JobRecord, change: Change | None) -> JobState | None:
@@ -294,12 +285,4 @@ def overdue(doing: str) -> JobError:
         f"the job's deadline passed while it {doing}; submit it again with a later one, or with "
         "less to do",
         subject="deadline",
-    )
-
-
-def _current(job: JobRecord) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        _jobs.c.id == job.id,
-        _jobs.c.attempts == job.attempts,
-        _jobs.c.state == JobState.RUNNING.value,
     )

@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def staging(self) -> Path:
-        """Folders under construction; nothing in here outlives the server that made it."""
+        """Folders under construction; none outlives the server for which it is named."""
         return self.root / "staging"
 
     @property
@@ -92,18 +92,28 @@ class Layout:
     def attachments(self, id: str) -> Path:
         return self.job(id) / "attachments"
 
-    def checkpoint(self, id: str) -> Path:
-        return self.job(id) / "checkpoint.npz"
+    def checkpoint(self, id: str, attempt: int) -> Path:
+        """Each attempt has a file of its own, so that none overwrites what a later one has."""
+        return self.job(id) / f"checkpoint-{attempt}.npz"
+
+    def checkpoints(self, id: str, before: int) -> list[Path]:
+        """Those of the attempts before the one that is numbered ``before``, the newest first."""
+        numbers = [
+            int(match[1])
+            for path in self.job(id).glob("checkpoint-*.npz")
+            if (match := re.fullmatch(r"checkpoint-(\d+)\.npz", path.name))
+        ]
+        return [self.checkpoint(id, n) for n in sorted(numbers, reverse=True) if n < before]
 
     def attempt(self, id: str, number: int) -> Path:
         return self.job(id) / f"attempt-{number}"
 
-    def result(self, id: str) -> Path:
-        return self.job(id) / "result"
+    def result(self, id: str, attempt: int) -> Path:
+        return self.job(id) / f"result-{attempt}"
 
-    def new_staging(self) -> Path:
-        """A fresh folder under construction."""
-        folder = self.staging / secrets.token_hex(8)
+    def new_staging(self, server: str) -> Path:
+        """A fresh folder under construction, named for the server that makes it."""
+        folder = self.staging / f"{server}-{secrets.token_hex(8)}"
         folder.mkdir(mode=0o700)
         return folder
 

@@ -26,7 +26,7 @@ class Meter:
         with self._lock:
             if not self._counted:
                 return
-            with self._database.writing() as connection:
+            with self._database.writing(alone="device seconds") as connection:
                 for (tenant, day), seconds in sorted(self._counted.items()):
                     quotas.spend(connection, tenant, seconds, day)
             self._counted.clear()

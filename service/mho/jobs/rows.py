@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from mho.jobs import schema
 from mho.jobs.job import Event, EventKind, JobError, JobRecord, JobSpec, JobState
+from mho.jobs.notices import Notice, announce
 from mho.method import Progress
 
 _jobs = schema.jobs
@@ -37,7 +38,7 @@ def append(
         _jobs.update()
         .where(where)
         .values(sequence=_jobs.c.sequence + 1, **changes)
-        .returning(_jobs.c.id, _jobs.c.sequence, _jobs.c.state)
+        .returning(_jobs.c.id, _jobs.c.tenant, _jobs.c.sequence, _jobs.c.state)
     ).one_or_none()
     if row is None:
         return None
@@ -52,6 +53,7 @@ def append(
             message=message,
         )
     )
+    announce(connection, Notice(row.tenant, row.id, JobState(row.state)))
     return Change(int(row.sequence), JobState(row.state))
 
 
@@ -71,11 +73,57 @@ def end(
         message,
         state=state.value,
         cancelling=False,
+        owner=None,
         finished=time.time(),
         deadline=None,
         held=None,
         size=size,
         **changes,
+    )
+
+
+def current(job: JobRecord) -> sa.ColumnElement[bool]:
+    """The job's row as long as it runs in the attempt that ``job`` tells of."""
+    return sa.and_(
+        _jobs.c.id == job.id,
+        _jobs.c.attempts == job.attempts,
+        _jobs.c.state == JobState.RUNNING.value,
+    )
+
+
+def put_back(
+    connection: Connection,
+    job: JobRecord,
+    message: str,
+    death: tuple[int, JobError] | None = None,
+) -> Change | None:
+    """A running job into the queue; one that was asked to stop is cancelled.
+
+    death: the worker died, and after so many deaths in a row the job fails with the error.
+    """
+    row = connection.execute(sa.select(_jobs).where(current(job)).with_for_update()).one_or_none()
+    if row is None:
+        return None
+    deaths = row.deaths + (death is not None)
+    if row.cancelling:
+        return end(connection, current(job), JobState.CANCELLED, message="cancelled")
+    if death is not None and deaths >= death[0]:
+        error = death[1]
+        return end(
+            connection,
+            current(job),
+            JobState.FAILED,
+            message=error.message,
+            error=asdict(error),
+        )
+    return append(
+        connection,
+        EventKind.STATE,
+        current(job),
+        message=message,
+        state=JobState.QUEUED.value,
+        deaths=deaths,
+        owner=None,
     )
 
 

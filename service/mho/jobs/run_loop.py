@@ -71,6 +71,7 @@ class RunLoop:
         self._connection = connection
         self._stop_asked = stop_asked
         self._file = Path(request["checkpoint"])
+        self._earlier = [Path(file) for file in request["earlier"]]
         self._steps = 0
         self._trouble = ""
         self._run = self._opened(open_run)
@@ -125,11 +126,15 @@ class RunLoop:
             time.sleep(0.1)
 
     def _opened(self, open_run: Callable[[Task, Settings], Run]) -> Run:
-        """The run, as far as its checkpoint has it."""
+        """The run, as far as the newest whole checkpoint of an earlier attempt has it."""
         task = Task.from_json(self._request["task"])
         run = open_run(task, self._settings)
         digest = self._request["digest"]
-        found, why_not = checkpoint.load(self._file, task=digest, version=run.state_version)
+        found, why_not = None, ""
+        for file in self._earlier:
+            found, why_not = checkpoint.load(file, task=digest, version=run.state_version)
+            if found is not None:
+                break
         if found is not None:
             try:
                 run.restore(found.arrays)

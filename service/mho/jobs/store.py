@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from mho.jobs.job import (
 from mho.jobs.paging import PageTokens
 from mho.jobs.quotas import Quotas, alone
 from mho.jobs.rows import append, end, event_of, job_of
+
+_CLOCKS_DIFFER_SECONDS = 3600.0
 
 _jobs = schema.jobs
 _events = schema.events
@@ -127,8 +130,8 @@ class JobStore:
 
         FailedPrecondition where the job has ended otherwise.
         """
-        with self._database.writing() as connection:
-            job = job_of(find(connection, _jobs, "job", tenant, id))
+        with self._database.writing(alone=alone(tenant)) as connection:
+            job = job_of(find(connection, _jobs, "job", tenant, id, hold=True))
             if job.state in (JobState.SUCCEEDED, JobState.FAILED):
                 raise FailedPrecondition(
                     f"job '{id}' has already ended ({job.state}); there is nothing to cancel",
@@ -151,8 +154,8 @@ class JobStore:
 
     def remove(self, tenant: str, id: str) -> None:
         """FailedPrecondition while the job has not ended."""
-        with self._database.writing() as connection:
-            job = job_of(find(connection, _jobs, "job", tenant, id))
+        with self._database.writing(alone=alone(tenant)) as connection:
+            job = job_of(find(connection, _jobs, "job", tenant, id, hold=True))
             if not job.state.final:
                 raise FailedPrecondition(
                     f"job '{id}' has not ended ({job.state}); cancel it first", subject="job"
@@ -169,6 +172,17 @@ class JobStore:
                 .order_by(_events.c.sequence)
             ).all()
         return [event_of(row) for row in rows], JobState(job.state)
+
+    def recent(self, seconds: float) -> list[tuple[str, str]]:
+        """(tenant, job) of all jobs that may have an event of the last ``seconds``."""
+        since = time.time() - seconds - _CLOCKS_DIFFER_SECONDS
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(_jobs.c.tenant, _jobs.c.id).where(
+                    _jobs.c.finished.is_(None) | (_jobs.c.finished >= since)
+                )
+            ).all()
+        return [(row.tenant, row.id) for row in rows]
 
     def artifacts(self, tenant: str, id: str) -> list[Artifact]:
         """FailedPrecondition where the job has not succeeded."""

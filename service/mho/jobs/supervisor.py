@@ -15,11 +15,12 @@ from mho.errors import MhoError
 from mho.jobs import accounting
 from mho.jobs.attempt import Attempt, Ending
 from mho.jobs.clock import Clock
-from mho.jobs.job import JobRecord
+from mho.jobs.job import JobRecord, JobState
 from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed
 from mho.jobs.meter import Meter
+from mho.jobs.notices import Notice
 from mho.jobs.processes import WorkerProcess
 from mho.jobs.shares import Shares
 from mho.telemetry import metrics
@@ -77,12 +78,39 @@ class Supervisor:
         with self._changed:
             self._changed.notify_all()
 
+    def heard(self, notice: Notice) -> None:
+        """Another server has changed the job."""
+        if notice.state is JobState.QUEUED:
+            self.wake()
+        with self._changed:
+            here = notice.job in self._current
+        if here:
+            self.verify()
+
     def cancel(self, job: str) -> None:
         """Stop the job where it runs here; it is marked in the database already."""
         with self._changed:
             attempt = self._current.get(job)
         if attempt is not None:
             attempt.cancel()
+
+    def verify(self) -> None:
+        """Bring what runs here in line with the database, which other servers change too.
+
+        Attempts that are not current any more are stopped at once, cancelled ones between two
+        steps; a job that counts as running here and does not is put back into the queue.
+        """
+        with self._changed:
+            held = self._jobs.held()
+            here = dict(self._current)
+        for name, attempt in here.items():
+            job = held.pop(name, None)
+            if job is None or job.attempts != attempt.job.attempts:
+                attempt.fence()
+            elif job.cancelling:
+                attempt.cancel()
+        for job in held.values():
+            self._jobs.requeued(job, "its worker was never started; the job waits for one")
 
     def running(self) -> int:
         with self._changed:

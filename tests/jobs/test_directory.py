@@ -1,0 +1,48 @@
+"""A data directory with its SQLite file: one server, one revision, and a disk that may be full."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from jobs.server import TENANT, control, spec
+from mho.errors import FailedPrecondition, ResourceExhausted
+from mho.jobs.control import Control
+
+
+def test_two_servers_on_one_directory(store: Control, tmp_path: Path) -> None:
+    with pytest.raises(FailedPrecondition, match=r"in use by another mho server \(process \d+\)"):
+        control(tmp_path / "data")
+
+
+def test_tables_of_another_revision(tmp_path: Path) -> None:
+    control(tmp_path).close()
+    with sqlite3.connect(tmp_path / "mho.sqlite") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    for _ in range(2):  # the first refusal lets go of the lock
+        with pytest.raises(FailedPrecondition, match="revision 9999"):
+            control(tmp_path)
+
+
+def test_a_full_disk_under_the_database(server: Control) -> None:
+    wanted = spec(server)
+    folders = [server._layout.staging, server._layout.jobs]
+    wide = dataclasses.replace(wanted, options={"behaviour": "x" * 1_000_000})
+    engine = server._database._engine
+    with engine.begin() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+
+    def limited(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    sa.event.listen(engine, "begin", limited)
+    with pytest.raises(ResourceExhausted, match="disk is full"):
+        server.create_job(TENANT, wide)
+    assert not any(list(folder.iterdir()) for folder in folders)
+    sa.event.remove(engine, "begin", limited)
+    assert server.list_jobs(TENANT) == ([], "")
