@@ -225,7 +225,7 @@ class Attempt:
                 seconds = figures.finite(message.get("seconds"))
                 metrics.CHECKPOINTS.observe(seconds)
                 self._span.kept(message["steps"], seconds)
-                self._jobs.checkpointed(self._job, message["steps"])
+                self._jobs.checkpointed(self.job, message["steps"])
                 for file in self._layout.checkpoints(self.job.id, self.job.attempts):
                     file.unlink(missing_ok=True)
         except ResourceExhausted as error:

@@ -93,7 +93,7 @@ class Control:
         try:
             tenants = TenantsFile(settings)
             database = Database(layout, settings.database)
-            tokens = self.page_tokens = PageTokens(load_key(layout.root / "page-key"))
+            tokens = self.page_tokens = PageTokens(load_key(layout.page_key))
         except BaseException:
             self._lock.release()
             raise

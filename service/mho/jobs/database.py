@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mho.jobs import engines
+from mho.jobs.belonging import belong
 from mho.jobs.layout import Layout
 from mho.jobs.migrate import upgrade
 from mho.telemetry import metrics
@@ -21,8 +22,8 @@ from mho.telemetry import metrics
 class Database:
     """url: "" for the SQLite file of ``layout``, else a PostgreSQL.
 
-    FailedPrecondition where the tables are of a newer mho, or the database cannot be reached;
-    InvalidOption for a URL that is none.
+    FailedPrecondition where the tables are of a newer mho, the directory is another database's, or
+    the database cannot be reached; InvalidOption for a URL that is none.
     """
 
     def __init__(self, layout: Layout, url: str = "") -> None:
@@ -45,6 +46,7 @@ class Database:
         try:
             with self.writing() as connection:
                 upgrade(connection, where)
+                belong(connection, layout)
         except BaseException:
             self.close()
             raise

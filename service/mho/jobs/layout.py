@@ -36,6 +36,16 @@ class Layout:
         return self.root / "lock"
 
     @property
+    def identity(self) -> Path:
+        """The file that tells to which database the directory belongs."""
+        return self.root / "identity"
+
+    @property
+    def page_key(self) -> Path:
+        """The file of the key that signs page tokens."""
+        return self.root / "page-key"
+
+    @property
     def blobs(self) -> Path:
         return self.root / "blobs"
 
@@ -168,6 +178,28 @@ def _cloned(source: int, target: int) -> bool:
 def size_of(folder: Path) -> int:
     """Bytes of all files under ``folder``."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def made_once(file: Path, content: bytes) -> bytes:
+    """What ``file`` holds, durably; it is made of ``content`` where there is none yet.
+
+    Of several processes that make it at once one does, and all see that one's content.
+    """
+    with suppress(FileNotFoundError):
+        return file.read_bytes()
+    temporary = file.with_name(f"{file.name}-{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as writer:
+            writer.write(content)
+            writer.flush()
+            os.fsync(writer.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, file)
+        sync_folder(file.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file.read_bytes()
 
 
 def sync_folder(folder: Path) -> None:

@@ -95,8 +95,12 @@ def failure(error: BaseException, trace: str) -> Message:
 
 
 def text_of(message: Message, field: str, longest: int = 4000) -> str:
-    """A text in a worker's message, cut to ``longest`` characters."""
-    return str(message.get(field, ""))[:longest]
+    """A text in a worker's message, cut to ``longest`` characters.
+
+    What no database keeps as text, NUL and halves of surrogate pairs, becomes a question mark.
+    """
+    text = str(message.get(field, ""))[:longest].replace("\0", "?")
+    return text.encode("utf-8", "replace").decode()
 
 
 def error_of(message: Message) -> MhoError:

@@ -6,32 +6,30 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
-from mho.errors import InvalidOption
+from mho.errors import FailedPrecondition, InvalidOption
+from mho.jobs.layout import made_once
 
+_KEY_BYTES = 32
 _TAG_BYTES = 16
 _LARGEST_PAGE = 1000
 _DEFAULT_PAGE = 50
 
 
 def load_key(file: Path) -> bytes:
-    """The signing key in ``file``, which is made where it does not exist."""
-    try:
-        key = file.read_bytes()
-    except FileNotFoundError:
-        key = b""
-    if len(key) != 32:
-        key = secrets.token_bytes(32)
-        temporary = file.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as writer:
-            writer.write(key)
-            writer.flush()
-            os.fsync(writer.fileno())
-        temporary.rename(file)
+    """The signing key in ``file``, which is made where it does not exist.
+
+    FailedPrecondition where the file holds something else.
+    """
+    key = made_once(file, secrets.token_bytes(_KEY_BYTES))
+    if len(key) != _KEY_BYTES:
+        raise FailedPrecondition(
+            f"{file} has {len(key)} bytes, and the key of page tokens has {_KEY_BYTES}; remove the "
+            "file, and a new key is made",
+            subject="data_dir",
+        )
     return key
 
 
