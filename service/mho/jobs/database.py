@@ -22,8 +22,8 @@ from mho.telemetry import metrics
 class Database:
     """url: "" for the SQLite file of ``layout``, else a PostgreSQL.
 
-    FailedPrecondition where the tables are of a newer mho, the directory is another database's, or
-    the database cannot be reached; InvalidOption for a URL that is none.
+    FailedPrecondition where the tables are of a newer mho or the directory is another database's,
+    Unavailable where the database cannot be reached, InvalidOption for a URL that is none.
     """
 
     def __init__(self, layout: Layout, url: str = "") -> None:

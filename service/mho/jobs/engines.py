@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from mho.errors import FailedPrecondition, InvalidOption, MhoError, ResourceExhausted
+from mho.errors import InvalidOption, MhoError, ResourceExhausted, Unavailable
 
 BUSY_SECONDS = 10
 """How long a transaction waits for a lock before it is given up."""
@@ -79,7 +79,7 @@ def named(error: sa.exc.DBAPIError) -> MhoError | None:
         )
     unreachable = isinstance(error, sa.exc.OperationalError) and not state
     if error.connection_invalidated or unreachable or state[:2] in ("08", "53", "57"):
-        return FailedPrecondition(
+        return Unavailable(
             "the server does not reach its database at the moment; try again later",
             subject="server",
         )
