@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from jobs.server import (
     control,
     expected,
     scores,
+    sha,
     spec,
     steps_done,
     until,
+    upload,
     wait,
 )
 from jobs.test_faults import separate_server
@@ -70,6 +73,32 @@ def test_a_request_is_carried_out_once_by_either(pair: tuple[Control, Control]) 
     job = first.create_job(TENANT, wanted, request_id="r-1").id
     assert second.create_job(TENANT, wanted, request_id="r-1").id == job
     wait(second, job)
+
+
+def test_one_file_is_sent_to_both_at_once(tmp_path: Path) -> None:
+    both = [control(tmp_path / "data", workers=0) for _ in range(2)]
+    content = os.urandom(3 * 1024 * 1024 + 5)
+    digest = sha(content)
+    piece = 512 * 1024
+    for number, start in enumerate(range(0, len(content), piece)):
+        end = min(start + piece, len(content))
+        for server in (both[number % 2], both[1 - number % 2]):
+            assert server.upload_status(TENANT, digest) in (start, end)
+            server.upload_chunk(TENANT, digest, len(content), start, content[start:end])
+    with ThreadPoolExecutor(8) as pool:
+        sent = pool.map(lambda n: upload(both[n % 2], b"x" * 10**6, f"t{n // 4}"), range(8))
+        assert len(set(sent)) == 1
+    for server in both:
+        assert server.missing_blobs(TENANT, [digest]) == []
+        assert server._blobs.path(digest).read_bytes() == content
+        server._blobs.collect(set(), abandoned=0.0)
+        assert server.missing_blobs(TENANT, [digest]) == []
+    assert not list((tmp_path / "data" / "uploads").glob("*/*"))
+    both[0]._blobs.collect(set(), unreferenced=0.0)
+    assert both[1].missing_blobs(TENANT, [digest]) == [digest]
+    assert upload(both[1], content) == digest
+    for server in both:
+        server.close()
 
 
 def test_watching_and_cancelling_through_the_other(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from mho.errors import InvalidData, InvalidOption, ResourceExhausted
 from mho.jobs import schema
 from mho.jobs.database import Database
+from mho.jobs.file_lock import locked
 from mho.jobs.layout import Layout, full_disk_named, sync_folder
 from mho.jobs.quotas import Quotas, alone
 from mho.telemetry import metrics
@@ -59,6 +60,8 @@ class _Upload:
     received: int = -1  # not yet known: the file may be left from a server before this one
     touched: float = 0.0
     users: int = 0
+    seen: tuple[int, int, int] | None = None
+    """What told the file from one that another server has written to, when it was left."""
     room: int = -1
     """Bytes that the tenant's quota keeps for it; -1 where none are."""
 
@@ -80,8 +83,6 @@ class Blobs:
         self._largest = largest
         self._uploads: dict[Path, _Upload] = {}
         self._table_lock = threading.Lock()
-        self._placing = threading.Lock()
-        """Held while a blob file and its rows are made to agree."""
 
     # sending
 
@@ -153,7 +154,7 @@ class Blobs:
         """Size of those of ``digests`` that the tenant has sent; they are kept a day more."""
         wanted = list(dict.fromkeys(digests))
         found: dict[str, int] = {}
-        with self._database.writing() as connection:
+        with self._database.writing(alone=alone(tenant)) as connection:
             for start in range(0, len(wanted), 500):
                 mine = sa.and_(
                     _table.c.tenant == tenant, _table.c.sha256.in_(wanted[start : start + 500])
@@ -189,28 +190,20 @@ class Blobs:
             }
             for file in [file for file in self._uploads if file not in live]:
                 del self._uploads[file]
-            for file in list(self._layout.uploads.glob("*/*")):
-                if file not in live and now - file.stat().st_mtime >= abandoned:
+        for file in set(self._layout.uploads.glob("*/*")) - live:
+            with self._alone(file.name):
+                if _untouched(file, now - abandoned):
                     _log.info("abandoned upload %s removed", file.name)
-                    file.unlink(missing_ok=True)
-            self._give_room_back(live)
-        with self._placing:
-            with self._database.writing() as connection:
-                rows = connection.execute(
-                    sa.select(_table.c.tenant, _table.c.sha256).where(
-                        _table.c.used <= now - unreferenced
-                    )
-                ).all()
-                for tenant, digest in rows:
-                    if (tenant, digest) not in referenced:
-                        connection.execute(
-                            _table.delete().where(
-                                _table.c.tenant == tenant, _table.c.sha256 == digest
-                            )
-                        )
-                kept = set(connection.scalars(sa.select(_table.c.sha256).distinct()))
-            for file in list(self._layout.blobs.glob("*/*")):
-                if file.name not in kept and now - file.stat().st_mtime >= unreferenced:
+                    file.unlink()
+        self._give_room_back(live)
+        self._drop_unused(referenced, now - unreferenced)
+        files = list(self._layout.blobs.glob("*/*"))
+        kept = self._kept()
+        for file in files:
+            if file.name in kept or not _untouched(file, now - unreferenced):
+                continue
+            with self._alone(file.name):
+                if file.name not in self._kept(file.name):
                     _log.info("unreferenced blob %s removed", file.name)
                     file.unlink(missing_ok=True)
 
@@ -225,14 +218,41 @@ class Blobs:
 
     def _give_room_back(self, live: Collection[Path]) -> None:
         """Delete the rows of uploads that are no more."""
-        with self._database.writing() as connection:
-            for tenant, digest in connection.execute(
-                sa.select(_rooms.c.tenant, _rooms.c.sha256)
-            ).all():
-                file = self._folder(tenant) / digest
-                if file not in live and not file.exists():
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(_rooms.c.tenant, _rooms.c.sha256)).all()
+        for tenant, digest in rows:
+            file = self._folder(tenant) / digest
+            if file in live:
+                continue
+            with self._alone(digest):
+                if not file.exists():
                     gone = sa.and_(_rooms.c.tenant == tenant, _rooms.c.sha256 == digest)
-                    connection.execute(_rooms.delete().where(gone))
+                    with self._database.writing() as connection:
+                        connection.execute(_rooms.delete().where(gone))
+
+    def _drop_unused(self, referenced: Collection[tuple[str, str]], since: float) -> None:
+        """Delete the rows of blobs that are not ``referenced`` and were not used ``since``."""
+        unused = _table.c.used <= since
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(_table.c.tenant, _table.c.sha256).where(unused))
+            found = [(row.tenant, row.sha256) for row in rows]
+        for tenant, digest in found:
+            if (tenant, digest) not in referenced:
+                mine = sa.and_(_table.c.tenant == tenant, _table.c.sha256 == digest, unused)
+                with self._database.writing() as connection:
+                    connection.execute(_table.delete().where(mine))
+
+    def _kept(self, digest: str = "") -> set[str]:
+        """The digests of all blobs that anybody has, or ``digest`` where anybody has it."""
+        query = sa.select(_table.c.sha256).distinct()
+        with self._database.reading() as connection:
+            return set(
+                connection.scalars(query.where(_table.c.sha256 == digest) if digest else query)
+            )
+
+    def _alone(self, digest: str) -> AbstractContextManager[None]:
+        """No other thread of any server changes the blob, an upload of it, or their rows."""
+        return locked(self._layout.blob_lock(digest))
 
     def _check_numbers(self, digest: str, size: int, offset: int, length: int) -> None:
         if size < 0 or offset < 0 or offset + length > size:
@@ -294,6 +314,7 @@ class Blobs:
             raise
         upload.hasher.update(chunk)
         upload.received += len(chunk)
+        upload.seen = _mark(upload.file)
 
     def _place(self, tenant: str, digest: str, size: int, upload: _Upload) -> None:
         target = self.path(digest)
@@ -301,20 +322,19 @@ class Blobs:
             with full_disk_named("an upload is stored"):
                 with upload.file.open("ab") as writer:
                     os.fsync(writer.fileno())
-                with self._placing:
-                    target.parent.mkdir(exist_ok=True, mode=0o700)
-                    upload.file.replace(target)
-                    sync_folder(target.parent)
-                    sync_folder(target.parent.parent)
-                    with self._database.writing() as connection:
-                        for table in (_table, _rooms):
-                            connection.execute(table.delete().where(_of(table, upload)))
-                        connection.execute(
-                            _table.insert().values(
-                                tenant=tenant, sha256=digest, size=size, used=time.time()
-                            )
+                target.parent.mkdir(exist_ok=True, mode=0o700)
+                upload.file.replace(target)
+                sync_folder(target.parent)
+                sync_folder(target.parent.parent)
+                with self._database.writing(alone=alone(tenant)) as connection:
+                    for table in (_table, _rooms):
+                        connection.execute(table.delete().where(_of(table, upload)))
+                    connection.execute(
+                        _table.insert().values(
+                            tenant=tenant, sha256=digest, size=size, used=time.time()
                         )
-                    upload.room = -1
+                    )
+                upload.room = -1
         finally:
             self._forget(upload)
 
@@ -322,6 +342,7 @@ class Blobs:
         upload.file.unlink(missing_ok=True)
         upload.hasher = hashlib.sha256()
         upload.received = 0
+        upload.seen = None
         if upload.room >= 0:
             with self._database.writing() as connection:
                 connection.execute(_rooms.delete().where(_of(_rooms, upload)))
@@ -329,13 +350,13 @@ class Blobs:
 
     @contextmanager
     def _open(self, tenant: str, digest: str) -> Iterator[_Upload]:
-        """The upload, held by this thread alone."""
+        """The upload, held by this thread alone, of all servers."""
         file = self._folder(tenant) / digest
         with self._table_lock:
             upload = self._uploads.setdefault(file, _Upload(file, tenant, digest))
             upload.users += 1
         try:
-            with upload.lock:
+            with upload.lock, self._alone(digest):
                 _catch_up(upload)
                 yield upload
         finally:
@@ -368,14 +389,33 @@ def write(descriptor: int, chunk: bytes) -> None:
 
 
 def _catch_up(upload: _Upload) -> None:
-    """Bring ``received`` and the hash in line with the file, which another server may have left."""
-    size = upload.file.stat().st_size if upload.file.exists() else 0
-    if size == upload.received:
+    """Bring ``received`` and the hash in line with the file, to which another server may write."""
+    found = _mark(upload.file)
+    if found == upload.seen and upload.received >= 0:
         return
     upload.hasher = hashlib.sha256()
     upload.received = 0
-    if size:
+    upload.seen = found
+    upload.room = -1
+    if found is not None:
         with upload.file.open("rb") as reader:
             while piece := reader.read(LARGEST_CHUNK):
                 upload.hasher.update(piece)
                 upload.received += len(piece)
+
+
+def _mark(file: Path) -> tuple[int, int, int] | None:
+    """Which file lies there and how it was left; None where there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _untouched(file: Path, since: float) -> bool:
+    """Whether the file is there and was not written to ``since``."""
+    try:
+        return file.stat().st_mtime <= since
+    except FileNotFoundError:
+        return False

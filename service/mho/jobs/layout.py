@@ -55,6 +55,14 @@ class Layout:
         return self.root / "uploads"
 
     @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    def blob_lock(self, digest: str) -> Path:
+        """The file that is held while the blob, or an upload of it, and its rows are changed."""
+        return self.locks / digest[:2]
+
+    @property
     def staging(self) -> Path:
         """Folders under construction; none outlives the server for which it is named."""
         return self.root / "staging"
@@ -82,6 +90,7 @@ class Layout:
         for folder in (
             self.blobs,
             self.uploads,
+            self.locks,
             self.staging,
             self.models,
             self.datasets,
