@@ -130,7 +130,7 @@ def test_a_crash_between_jobs(server: Control) -> None:
 def test_a_damaged_checkpoint_costs_only_time(tmp_path: Path, damage: str) -> None:
     first = control(tmp_path / "data")
     first.start()
-    job = first.create_job(TENANT, spec(first, steps=40, pause=0.01)).id
+    job = first.create_job(TENANT, spec(first, steps=400, pause=0.01)).id
     until(lambda: steps_done(first, job, 10))
     first.drain(20.0)
     first.close()
@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_costs_only_time(tmp_path: Path, damage: str) -> No
     second = control(tmp_path / "data")
     second.start()
     assert wait(second, job).state is JobState.SUCCEEDED
-    np.testing.assert_array_equal(scores(second, job), expected(40))
+    np.testing.assert_array_equal(scores(second, job), expected(400))
     notes = [e.message for e in second.events(TENANT, job, 0, 0.0) if e.kind is EventKind.NOTE]
     assert any("starts anew" in note for note in notes), notes
     second.close()

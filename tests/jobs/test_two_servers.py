@@ -101,7 +101,9 @@ def test_one_file_is_sent_to_both_at_once(tmp_path: Path) -> None:
         server.close()
 
 
-def test_watching_and_cancelling_through_the_other(tmp_path: Path) -> None:
+def test_watching_and_cancelling_through_the_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     works, watches = control(tmp_path / "data"), control(tmp_path / "data", workers=0)
     heard: list[tuple[str, str]] = []
     watches.subscribe(lambda tenant, job: heard.append((tenant, job)))
@@ -115,6 +117,7 @@ def test_watching_and_cancelling_through_the_other(tmp_path: Path) -> None:
         assert set(heard) == {(TENANT, job)}
         watches.cancel_job(TENANT, job)
         assert wait(watches, job).state is JobState.CANCELLED
+        assert "not heard" not in caplog.text
     finally:
         for server in (works, watches):
             server.close()

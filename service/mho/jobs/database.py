@@ -84,9 +84,10 @@ class Database:
         """psycopg's own connection, which hears what is notified on ``channel``."""
         engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         with _failures_named(), engine.connect() as connection:
+            heard = connection.connection.driver_connection
             connection.detach()  # it hears on, so it must not go back to the pool
             connection.exec_driver_sql(f"LISTEN {channel}")
-            yield connection.connection.driver_connection
+            yield heard
 
     def now(self) -> sa.ColumnElement[float]:
         """The present in seconds since the epoch, by the one clock that all servers share."""
