@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from types import SimpleNamespace
 
+import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from mho import errors as domain
 from mho.api.errors import CODES, status_of
+from mho.api.guard import Guard
 from mho_client.v1 import jobs_pb2
 
 
@@ -91,3 +95,22 @@ def test_a_long_message_fits_into_the_metadata_that_clients_accept() -> None:
     status = status_of(domain.UnknownLayer("ö" * 100_000, subject="層" * 10_000))
     assert status.message.endswith("ö…")
     assert len(status.message.encode()) * 3 + len(status.SerializeToString()) * 4 / 3 < 8192
+
+
+def test_an_answer_that_nobody_takes_is_a_call_cancelled_and_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def gone(request: object, context: object) -> None:
+        raise grpc.aio.InternalError("Failed to write")
+
+    async def found(details: object) -> grpc.RpcMethodHandler:
+        return grpc.unary_stream_rpc_method_handler(gone)
+
+    async def called() -> None:
+        details = SimpleNamespace(method="/mho.v1.Jobs/WatchJob")
+        handler = await Guard().intercept_service(found, details)
+        await handler.unary_stream(jobs_pb2.WatchJobRequest(), None)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(called())
+    assert not caplog.records

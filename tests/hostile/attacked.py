@@ -119,7 +119,7 @@ class Bystander(threading.Thread):
 
     def __init__(self, address: str, tenant: Tenant, model: str) -> None:
         super().__init__(name="bystander", daemon=True)
-        self._channel = grpc.insecure_channel(address)
+        self._channel = connection(address)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._tenant, self._model = tenant, model
         self._stopping = threading.Event()
@@ -156,8 +156,9 @@ class Attacked:
     def __init__(self, process: subprocess.Popen[str], address: str, data: Path) -> None:
         self.process = psutil.Process(process.pid)
         self.address, self.data = address, data
-        self.channel = grpc.insecure_channel(address)
-        self._other = grpc.insecure_channel(address)
+        self._log = data.parent / "log"
+        self.channel = connection(address)
+        self._other = connection(address)
         self.mallory = Tenant(self.channel, "mallory")
         self.other = Tenant(self._other, "bystander")
         self.model = self.mallory.make_model({"m.onnx": model_bytes()}).name
@@ -197,8 +198,19 @@ class Attacked:
                     found.append(child)
         return found
 
-    def log(self) -> str:
-        return (self.data.parent / "log").read_text(errors="replace")
+    def logged(self) -> int:
+        """How long the log is."""
+        return len(self._log.read_text(errors="replace"))
+
+    def traces(self, start: int) -> list[str]:
+        """Tracebacks in the log from ``start`` on, each with what follows it."""
+        _, *found = self._log.read_text(errors="replace")[start:].split("Traceback")
+        return [trace[:3000] for trace in found]
+
+
+def connection(address: str) -> grpc.Channel:
+    """A channel that shares its connection with no other one."""
+    return grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
 
 
 def token_of(tenant: str) -> str:
@@ -270,7 +282,7 @@ def attacked(folder: Path) -> Iterator[Attacked]:
             found.close()
         workers = found.workers()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=PATIENCE) == 0, found.log()
+        assert process.wait(timeout=PATIENCE) == 0, (folder / "log").read_text()
         _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
         assert not alive, f"left over: {alive}"
     finally:

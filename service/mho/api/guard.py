@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -62,6 +63,9 @@ def _guarded(behaviour: _Behaviour, call: str, *, streaming: bool) -> Any:
             return await behaviour(given if streaming else _readable(given), context)
         except grpc.aio.AbortError:
             raise
+        except grpc.aio.InternalError as error:
+            # Nothing can be written: the caller is gone, and gRPC has not noticed yet.
+            raise asyncio.CancelledError from error
         except Exception as error:  # noqa: BLE001 whatever it is, the caller gets a status
             known = request if isinstance(request, Message) else _empty(call)
             await abort(context, status_of(error, call, known))
