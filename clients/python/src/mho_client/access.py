@@ -72,8 +72,17 @@ class Access:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether ``host:port``, as gRPC takes it, is this machine itself, by what is written alone."""
-    for scheme in ("dns:///", "dns:", "ipv4:", "ipv6:"):
+    """Whether ``host:port``, as gRPC takes it, is this machine itself, by what is written alone.
+
+    Of several (``ipv4:HOST:PORT,HOST:PORT``) all must be.
+    """
+    if address.startswith(("ipv4:", "ipv6:")):
+        return all(_is_here(each) for each in address[5:].split(","))
+    return _is_here(address)
+
+
+def _is_here(address: str) -> bool:
+    for scheme in ("dns:///", "dns:"):
         address = address.removeprefix(scheme)
     if address.startswith(("unix:", "unix-abstract:")):
         return True
