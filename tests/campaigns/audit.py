@@ -59,8 +59,9 @@ def check_disk(cluster: Cluster, ledger: Ledger) -> None:
     kept = {job for job, state in states.items() if state == "SUCCEEDED"}
     _compare("jobs", _names(data / "jobs"), kept, ledger)
     for folder in (data / "jobs").iterdir():
-        if _names(folder) != {"result"}:
-            ledger.fault(f"left behind: jobs/{folder.name} holds {sorted(_names(folder))}")
+        names = _names(folder)
+        if len(names) != 1 or not min(names).startswith("result-"):
+            ledger.fault(f"left behind: jobs/{folder.name} holds {sorted(names)}")
     for path in data.rglob("*.new"):
         ledger.fault(f"left behind: {path.relative_to(data)}")
 
