@@ -20,6 +20,7 @@ from certificates import Authority
 from mho.cli import main
 from mho.config import Settings
 from mho.doctor.check import Check, Finding, Verdict, examine
+from mho.doctor.checks.memory import memory_there
 from mho.jobs.database import Database
 from mho.jobs.directory_lock import DirectoryLock
 from mho.jobs.layout import Layout
@@ -287,6 +288,16 @@ def test_the_keys_of_web_tokens(tmp_path: Path) -> None:
     has(worst("tenants", jwt_keys_file=str(file), **claims), Verdict.FAILED, "written by everybody")
     file.write_text("no keys")
     has(worst("tenants", jwt_keys_file=str(file), **claims), Verdict.FAILED, "issuer.pem")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="is not looked at there")
+def test_more_memory_than_there_is() -> None:
+    there = memory_there()
+    little = {"memory_bytes": 1, "serving_memory_bytes": 1}
+    has(worst("memory", **little), Verdict.OK, "MiB")
+    half = {"memory_bytes": there // 2, "workers": 2}
+    has(worst("memory", **little | half), Verdict.WARNING, "together")
+    has(worst("memory", **little | {"memory_bytes": 2 * there}), Verdict.FAILED, "one job")
 
 
 def _files(root: Path) -> dict[Path, bytes]:
