@@ -35,6 +35,10 @@ _PASSED_ON = (
     *("CUDA", "NVIDIA", "ORT_", "OMP_", "KMP_", "MKL_", "OPENBLAS_"),
 )
 """Beginnings of the names of environment variables that a worker may see."""
+_SET = {
+    "ORT_LOAD_CONFIG_FROM_MODEL": "0",  # or a model's metadata could set options of its session
+    "PYTHONUNBUFFERED": "1",
+}
 
 
 class WorkerProcess:
@@ -132,4 +136,4 @@ def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     # The server's own search path, made absolute: the worker stands in another directory.
     path = [str(Path(entry).absolute()) for entry in sys.path]
-    return kept | {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+    return kept | _SET | {"PYTHONPATH": os.pathsep.join(path)}
