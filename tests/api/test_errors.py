@@ -11,6 +11,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from mho import errors as domain
+from mho.api import departures
 from mho.api.errors import CODES, status_of
 from mho.api.guard import Guard
 from mho_client.v1 import jobs_pb2
@@ -114,3 +115,17 @@ def test_an_answer_that_nobody_takes_is_a_call_cancelled_and_no_fault(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(called())
     assert not caplog.records
+
+
+def test_grpc_logs_no_traceback_where_a_caller_left_before_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    departures.leave_out_of_the_log()
+    kind = type("ExecuteBatchError", (Exception,), {})
+    logger = logging.getLogger("grpc._cython.cygrpc")
+    for error in (kind("gone"), ValueError("a fault")):
+        try:
+            raise error
+        except Exception:
+            logger.exception("raised by a servicer")
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]

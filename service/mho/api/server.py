@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mho.api import tls
+from mho.api import departures, tls
 from mho.api.access import Access
 from mho.api.address import check_address, listening_host, port_taken
 from mho.api.admission import Admission
@@ -72,6 +72,7 @@ class Server:
         certificates, keys or tenants cannot be used.
         """
         host = listening_host(self._settings)
+        departures.leave_out_of_the_log()
         authentication = Authentication(self._settings)
         credentials = (
             tls.server_credentials(self._settings) if tls.is_configured(self._settings) else None
