@@ -169,6 +169,13 @@ class Settings:
     """Largest file of an upload, and most bytes of a tenant's unfinished uploads together."""
 
 
+def cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from ``file`` (YAML, optional) and the environment, which wins.
 

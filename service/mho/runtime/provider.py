@@ -6,10 +6,9 @@ onnxruntime is imported where it is used, so that its absence is an error with a
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from dataclasses import dataclass
 
-from mho.config import Settings
+from mho.config import Settings, cores
 from mho.errors import Unsupported
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -83,11 +82,7 @@ def threads(settings: Settings) -> int:
     """Threads of one session: as set, or the cores this process may use, shared among workers."""
     if settings.threads > 0:
         return settings.threads
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, cores // max(1, settings.workers))
+    return max(1, cores() // max(1, settings.workers))
 
 
 def _cuda_works() -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mho.config import Settings
+from mho.config import Settings, cores
 from mho.doctor.check import Check, Finding
 from mho.runtime.provider import threads
 
@@ -24,18 +23,17 @@ class Cores(Check):
                 "set workers to 1 or more",
             )
             return
-        cores, each = _cores(), threads(settings)
-        found = f"{settings.workers} × {each} threads on {cores:g} cores"
-        if settings.workers * each > cores:
+        there, each = _share(), threads(settings)
+        found = f"{settings.workers} × {each} threads on {there:g} cores"
+        if settings.workers * each > there:
             yield self.warning(f"{found}, where they wait for one another", self.remedy)
         else:
             yield self.ok(found)
 
 
-def _cores() -> float:
+def _share() -> float:
     """Cores that this process may use; a quota of its control group may give it a part of one."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    found = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
+    found = float(cores())
     try:
         quota, period = _GROUP_QUOTA.read_text(encoding="ascii").split()
         return found if quota == "max" else min(found, int(quota) / int(period))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mho.config import Settings
+from mho.config import Settings, cores
 from mho.errors import MhoError, ResourceExhausted, Unavailable, WorkerCrashed
 from mho.jobs.layout import Layout
 from mho.jobs.messages import Message, PipeClosed, error_of, text_of
@@ -90,8 +89,7 @@ class Desks:
     """``settings.serving_workers`` desks, each started when it is first needed."""
 
     def __init__(self, settings: Settings, entry: str) -> None:
-        cores = _cores()
-        threads = settings.threads or cores
+        threads = settings.threads or cores()
         # One run at a time has all the cores, so that job workers are not counted here.
         self._settings = dataclasses.replace(settings, threads=threads)
         self._entry = entry
@@ -102,7 +100,7 @@ class Desks:
         self._turn = itertools.count(1)
         self._desks = [_Desk() for _ in range(settings.serving_workers)]
         self._closing = False
-        self._turns = Turns(cores // threads)
+        self._turns = Turns(cores() // threads)
         self._threads = [
             threading.Thread(target=self._serve, args=(desk,), name=f"desk-{number}", daemon=True)
             for number, desk in enumerate(self._desks)
@@ -380,12 +378,6 @@ def _check_room(queue: deque[_Call], query: Query, settings: Settings) -> None:
             subject="serving",
             retry_seconds=1,
         )
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _not_started() -> MhoError:
