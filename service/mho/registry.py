@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from mho.errors import InvalidOption
 Entry = TypeVar("Entry")
 
 
+@cache
 def _scan(package: str, contract: type[Any]) -> dict[str, type[Any]]:
     folder: ModuleType = importlib.import_module(package)
     found: dict[str, type[Any]] = {}
