@@ -13,6 +13,7 @@ from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
 from mho.sampling.coalitions import all_and_none
+from mho.sampling.draws import batch_of
 from mho.sampling.removal_walk import TOLERANCE, Walk, begun, gone_on, idle, most_evaluations
 from mho.sampling.running_mean import RunningMean
 from mho.types import BoolArray, IntArray
@@ -94,7 +95,7 @@ class CutWalkEstimator(Estimator[CutWalkState]):
 
     def init(self, game: CoalitionEvaluator) -> CutWalkState:
         players, samples = len(game.players), game.samples
-        batch = self.asked.minibatch if self.asked.minibatch < samples else 0
+        batch, _ = batch_of(self.asked.minibatch, samples)
         walk = most_evaluations(players, players, batch) * (batch or samples)
         budget = self.default_walks * walk
         if self.asked.evaluations:

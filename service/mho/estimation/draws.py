@@ -18,7 +18,7 @@ from mho.estimator import Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
 from mho.sampling.coalitions import all_and_none
-from mho.sampling.draws import minibatch, stream
+from mho.sampling.draws import batch_of, minibatch, stream
 from mho.sampling.running_mean import RunningMean
 from mho.types import Array, BoolArray, FloatArray, IntArray
 
@@ -98,8 +98,7 @@ class DrawEstimator(Estimator[DrawState]):
     def init(self, game: CoalitionEvaluator) -> DrawState:
         """InvalidOption where the budget does not reach for two draws."""
         players, samples = len(game.players), game.samples
-        batch = self.asked.minibatch if 0 < self.asked.minibatch < samples else 0
-        share = batch / samples if batch else 1.0
+        batch, share = batch_of(self.asked.minibatch, samples)
         rows = self.size(players) + (2 if batch and self.with_ends else 0)
         draws = max(_LEAST_DRAWS, _PER_PLAYER * (players - 1) // max(1, self.size(players)))
         if self.asked.evaluations:

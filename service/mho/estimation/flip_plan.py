@@ -9,6 +9,7 @@ import numpy as np
 from mho.errors import InvalidOption
 from mho.estimator import GRADIENT_COST, Asked
 from mho.evaluation import CoalitionEvaluator
+from mho.sampling.draws import batch_of
 
 _MINIBATCH, _NARROW_MINIBATCH = 16, 4
 """Inputs of a draw where none are asked for. On a narrow interval of t, marginals differ more by
@@ -85,38 +86,35 @@ def planned(
     low, high = interval
     narrow = high - low <= _NARROW
     own = _NARROW_MINIBATCH if narrow else _MINIBATCH
-    batch = asked.minibatch or (own if game.linear else samples)
-    batch, share = (batch, batch / samples) if batch < samples else (0, 1.0)
+    batch, share = batch_of(asked.minibatch or (own if game.linear else 0), samples)
     # Draws of fewer inputs are worth less each, and there are as many more.
-    draws = _MINIBATCH // own if batch and not asked.minibatch else 1
+    more = _MINIBATCH // own if batch and not asked.minibatch else 1
+    screens = [more * many for many in _SCREENS]
+    rounds_for_few = [more * many for many in _ROUNDS_FOR_FEW]
+    rounds, least_rounds = rounds_for_few[0], rounds_for_few[-1]
     strata = 1 if narrow else _STRATA
-    plan = Plan(
-        strata, draws * _SCREENS[0], batch, share, 0.0, players, slopes, surrogate, obstacle
-    )
+    plan = Plan(strata, screens[0], batch, share, 0.0, players, slopes, surrogate, obstacle)
     each = GRADIENT_COST * share
     least = min(players, _LEAST_CANDIDATES)
     if asked.evaluations:
-        rounds = draws * _LEAST_ROUNDS * plan.cost(least)
-        most = min(asked.evaluations / 4, asked.evaluations - 2 - rounds)
-        screens = [draws * many for many in _SCREENS]
+        most = min(asked.evaluations / 4, asked.evaluations - 2 - least_rounds * plan.cost(least))
         fitting = [many for many in screens if many * each <= most]
         plan = replace(plan, screen=(*fitting, screens[-1])[0])
     before = 2 + (plan.screen * each if slopes else 0)
     few = min(players, max(_CANDIDATES, 4 * asked.top))
     if not asked.evaluations:
         if players <= _ALL or not slopes:
-            return replace(plan, budget=before + draws * _ROUNDS * plan.cost(players))
-        rounds = draws * _ROUNDS * plan.cost(few)
-        return replace(plan, budget=before + rounds, candidates=few)
+            return replace(plan, budget=before + rounds * plan.cost(players))
+        return replace(plan, budget=before + rounds * plan.cost(few), candidates=few)
     plan = replace(plan, budget=float(asked.evaluations))
     rest = plan.budget - before
-    if rest >= draws * _LEAST_ROUNDS * plan.cost(players):
+    if rest >= least_rounds * plan.cost(players):
         if not narrow and rest >= _MANY_ROUNDS * plan.cost(players):
             plan = replace(plan, strata=_MOST_STRATA)
         return plan
-    if not slopes or rest < draws * _LEAST_ROUNDS * plan.cost(least):
+    if not slopes or rest < least_rounds * plan.cost(least):
         least = least if slopes else players
-        cost = int(np.ceil(before + draws * _LEAST_ROUNDS * plan.cost(least)))
+        cost = int(np.ceil(before + least_rounds * plan.cost(least)))
         raise InvalidOption(
             f"{asked.evaluations} evaluations are too few for estimator '{name}', "
             f"which takes {cost} for {least} players; give more, or take "
@@ -124,9 +122,7 @@ def planned(
             subject="evaluations",
         )
     costs = np.array([plan.cost(flips) for flips in range(players + 1)])
-    fits = [
-        int(np.searchsorted(costs, rest / (draws * many), "right")) - 1 for many in _ROUNDS_FOR_FEW
-    ]
+    fits = [int(np.searchsorted(costs, rest / many, "right")) - 1 for many in rounds_for_few]
     # More than are wanted, or nobody could be told to be in the top.
     needed = (few, max(least, min(players, 2 * asked.top)), least)
     enough = [many for many, wanted in zip(fits, needed, strict=True) if many >= wanted]

@@ -12,6 +12,7 @@ from mho.estimator import GRADIENT_COST, Estimate, Estimator
 from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
 from mho.sampling.coalitions import Strata, all_and_none, drawn, predicted
+from mho.sampling.draws import batch_of
 from mho.sampling.predictions import PredictionPool
 
 _STRATA = 8
@@ -63,8 +64,8 @@ class Gradient(Estimator[GradientState]):
     def init(self, game: CoalitionEvaluator) -> GradientState:
         surrogate = game.surrogate  # raises where there are no slopes
         players, samples = len(game.players), game.samples
-        batch = self.asked.minibatch or (_MINIBATCH if game.linear else samples)
-        batch, share = (batch, batch / samples) if batch < samples else (0, 1.0)
+        own = _MINIBATCH if game.linear else 0
+        batch, share = batch_of(self.asked.minibatch or own, samples)
         draws = _DRAWS
         if self.asked.evaluations:
             draws = int((self.asked.evaluations - 2) / (GRADIENT_COST * share))

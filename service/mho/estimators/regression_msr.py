@@ -14,7 +14,7 @@ from mho.evaluation import CoalitionEvaluator
 from mho.method import Progress
 from mho.sampling.boosted_trees import BoostedTrees, fitted
 from mho.sampling.coalitions import all_and_none
-from mho.sampling.draws import minibatch, stream
+from mho.sampling.draws import batch_of, minibatch, stream
 from mho.types import BoolArray, FloatArray, IntArray
 
 _FOLDS = 5
@@ -149,8 +149,7 @@ class RegressionMSR(Estimator[RegressionState]):
     def init(self, game: CoalitionEvaluator) -> RegressionState:
         """InvalidOption where the budget is too small for the number of players."""
         players, samples = len(game.players), game.samples
-        batch = self.asked.minibatch if 0 < self.asked.minibatch < samples else 0
-        share = batch / samples if batch else 1.0
+        batch, share = batch_of(self.asked.minibatch, samples)
         pairs = self._planned(players, share)
         v_full, v_empty = (float(v) for v in game.values(all_and_none(players)))
         return RegressionState(
