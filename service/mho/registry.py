@@ -10,9 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Hashable
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mho.errors import InvalidOption
 
@@ -44,12 +45,12 @@ def _scan(package: str, contract: type[Any]) -> dict[str, type[Any]]:
 
 def entries(package: str, contract: type[Entry]) -> dict[str, type[Entry]]:
     """Name -> class of every entry of ``package``, in the order of their file names."""
-    return dict(_scan(package, contract))
+    return dict(_scan(package, cast(Hashable, contract)))
 
 
 def find(package: str, contract: type[Entry], name: str, *, subject: str) -> type[Entry]:
     """The entry called ``name``; InvalidOption, listing what there is, where it does not exist."""
-    known = _scan(package, contract)
+    known = _scan(package, cast(Hashable, contract))
     if name not in known:
         raise InvalidOption(
             f"{subject} '{name}' does not exist; choose one of {', '.join(known)}", subject=subject
