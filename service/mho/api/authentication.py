@@ -21,7 +21,7 @@ from mho.api.json_web_tokens import JsonWebTokens
 from mho.api.roles import NEEDED
 from mho.config import Settings
 from mho.errors import PermissionDenied, Unauthenticated
-from mho.tenants_file import TenantsFile
+from mho.tenants import Tenants
 
 LOOK_AGAIN_SECONDS = 10.0
 """How often the credential of a stream is looked at again, lest it was withdrawn."""
@@ -42,13 +42,13 @@ def is_configured(settings: Settings) -> bool:
 class Authentication(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Stands within ``Guard``, which turns what is raised into statuses.
 
-    InvalidOption where the tenants file or the keys cannot be read. A stream ends with
+    tenants: those there are now. InvalidOption where the keys cannot be read. A stream ends with
     Unauthenticated when its credential expires or is withdrawn.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tenants: Callable[[], Tenants]) -> None:
         self._anonymous = not is_configured(settings)
-        self._tenants = TenantsFile(settings)
+        self._tenants = tenants
         self._web_tokens = JsonWebTokens(settings) if settings.jwt_keys_file else None
 
     async def intercept_service(
@@ -130,7 +130,7 @@ class Authentication(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # g
         scheme, _, token = str(headers[0]).partition(" ")
         if len(headers) > 1 or scheme.lower() != "bearer":
             raise Unauthenticated("the authorization is not one bearer token")
-        held = self._tenants.tenants.holder_of_token(token.strip())
+        held = self._tenants().holder_of_token(token.strip())
         if held is not None:
             return Caller(held[0].name, held[1].role, held[1].expires)
         if self._web_tokens is None:
@@ -143,7 +143,7 @@ class Authentication(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # g
             for key in ("x509_common_name", "x509_subject_alternative_name")
             for name in peer.get(key, ())
         ]
-        held = self._tenants.tenants.holder_of_certificate(names)
+        held = self._tenants().holder_of_certificate(names)
         if held is None:
             raise Unauthenticated(
                 f"no token, and no tenant has the certificate of {', '.join(names)[:200]}"

@@ -29,6 +29,7 @@ from mho.api.threads import Threads
 from mho.api.watchers import Watchers
 from mho.config import Settings
 from mho.jobs.control import Control
+from mho.tenants_file import TenantsFile
 from mho_client.v1 import (
     attributions_pb2_grpc,
     blobs_pb2_grpc,
@@ -73,7 +74,7 @@ class Server:
         """
         host = listening_host(self._settings)
         departures.leave_out_of_the_log()
-        authentication = Authentication(self._settings)
+        authentication = Authentication(self._settings, self._control.tenants)
         credentials = (
             tls.server_credentials(self._settings) if tls.is_configured(self._settings) else None
         )
@@ -147,7 +148,8 @@ def check(settings: Settings) -> None:
     Worth calling before a control is made.
     """
     check_address(settings)
-    Authentication(settings)
+    tenants = TenantsFile(settings)
+    Authentication(settings, lambda: tenants.tenants)
     if tls.is_configured(settings):
         tls.read(settings)
 

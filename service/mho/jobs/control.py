@@ -60,7 +60,7 @@ from mho.jobs.specification import check_fit, checked
 from mho.jobs.store import JobStore, datasets_of
 from mho.jobs.supervisor import Supervisor
 from mho.telemetry import spans
-from mho.tenants import Quota
+from mho.tenants import Quota, Tenants
 from mho.tenants_file import TenantsFile
 
 _INPUTS = (".npy", ".npz", ".zip")
@@ -91,7 +91,7 @@ class Control:
         settings = dataclasses.replace(settings, data_dir=str(layout.root))
         self._lock = DirectoryLock(layout, shared=bool(settings.database))
         try:
-            tenants = TenantsFile(settings)
+            self._tenants = TenantsFile(settings)
             database = Database(layout, settings.database)
             tokens = self.page_tokens = PageTokens(load_key(layout.page_key))
         except BaseException:
@@ -102,8 +102,7 @@ class Control:
         self._layout = layout
         self._database = database
         self._feed = Feed()
-        quotas = Quotas(lambda: tenants.tenants, most_queued=settings.max_queued_jobs)
-        self._quotas = quotas
+        quotas = Quotas(self.tenants, most_queued=settings.max_queued_jobs)
         self._blobs = Blobs(layout, database, quotas, largest=settings.max_upload_bytes)
         self._catalogue = Catalogue(database, quotas, tokens)
         self._store = JobStore(database, quotas, tokens, self._feed.publish)
@@ -455,9 +454,13 @@ class Control:
                     return found
                 bell.wait(left)
 
+    def tenants(self) -> Tenants:
+        """What is known of the tenants now."""
+        return self._tenants.tenants
+
     def quota(self, tenant: str) -> Quota:
         """What the tenant may use, as the tenants file and the settings have it now."""
-        return self._quotas.of(tenant)
+        return self.tenants()[tenant].quota
 
     def subscribe(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Call ``callback(tenant, job id)`` at every event, from any thread; returns what ends it.
