@@ -7,14 +7,14 @@ Those of health and reflection are not counted, so that a busy server never look
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 
 from mho.api.caller import current
-from mho.api.interception import with_behaviour
+from mho.api.interception import Interceptor, with_behaviour
 from mho.config import Settings
 from mho.errors import QuotaExceeded, Unavailable
 from mho.tenants import Quota
@@ -22,7 +22,7 @@ from mho.tenants import Quota
 RETRY_SECONDS = 1.0
 
 
-class Admission(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+class Admission(Interceptor):
     """Stands within ``Authentication``, which says whose call it is. quota: of a tenant, now."""
 
     def __init__(self, settings: Settings, quota: Callable[[str], Quota]) -> None:
@@ -41,16 +41,8 @@ class Admission(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generi
             lambda tenant: quota(tenant).concurrent_streams,
         )
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/mho."):
-            return handler
+    def intercepted(self, handler: Any, call: str) -> grpc.RpcMethodHandler[Any, Any]:
+        del call
         streams = handler.request_streaming or handler.response_streaming
         places = self._streams if streams else self._calls
         return with_behaviour(handler, lambda behaviour: _admitted(behaviour, places))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ import grpc
 from cryptography import x509
 
 from mho.api.caller import ANONYMOUS, Caller, act_for
-from mho.api.interception import with_behaviour
+from mho.api.interception import Interceptor, with_behaviour
 from mho.api.json_web_tokens import JsonWebTokens
 from mho.api.roles import NEEDED
 from mho.config import Settings
@@ -39,7 +39,7 @@ def is_configured(settings: Settings) -> bool:
     return bool(settings.tenants_file or settings.jwt_keys_file)
 
 
-class Authentication(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+class Authentication(Interceptor):
     """Stands within ``Guard``, which turns what is raised into statuses.
 
     tenants: those there are now. InvalidOption where the keys cannot be read. A stream ends with
@@ -51,17 +51,7 @@ class Authentication(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # g
         self._tenants = tenants
         self._web_tokens = JsonWebTokens(settings) if settings.jwt_keys_file else None
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        call = handler_call_details.method
-        handler = await continuation(handler_call_details)
-        if handler is None or not call.startswith("/mho."):
-            return handler
+    def intercepted(self, handler: Any, call: str) -> grpc.RpcMethodHandler[Any, Any]:
         streams = bool(handler.request_streaming or handler.response_streaming)
         return with_behaviour(handler, lambda inner: self._authenticated(inner, call, streams))
 

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from mho.api.errors import abort, status_of
-from mho.api.interception import with_behaviour
+from mho.api.interception import Interceptor, with_behaviour
 from mho.errors import InvalidOption
 
 _Behaviour = Callable[[Any, Any], Awaitable[Any]]
@@ -21,24 +21,14 @@ class _Unreadable:
     """Stands for a request whose bytes are no message. gRPC itself would answer INTERNAL."""
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
-    """Turns exceptions of the servicers into statuses; calls of other services pass untouched.
+class Guard(Interceptor):
+    """Turns exceptions of the servicers into statuses.
 
     Servicers are coroutines throughout; those that stream use ``context.write``, so that cancelling
     a call unwinds them where they are.
     """
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        handler = await continuation(handler_call_details)
-        call = handler_call_details.method
-        if handler is None or not call.startswith("/mho."):
-            return handler
+    def intercepted(self, handler: Any, call: str) -> grpc.RpcMethodHandler[Any, Any]:
         return with_behaviour(
             handler,
             lambda behaviour: _guarded(behaviour, call, streaming=handler.request_streaming),

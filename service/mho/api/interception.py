@@ -1,11 +1,34 @@
-"""What every interceptor does alike: a handler of the same kind with another behaviour."""
+"""What interceptors do alike: which calls they see, and a handler of the same kind with another
+behaviour."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+
+
+class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Base of those that see mho's own calls; health and reflection pass them untouched."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        call = handler_call_details.method
+        if handler is None or not call.startswith("/mho."):
+            return handler
+        return self.intercepted(handler, call)
+
+    @abstractmethod
+    def intercepted(self, handler: Any, call: str) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler of ``call`` with what the interceptor adds."""
 
 
 def _as_it_is(deserialize: Any) -> Any:
