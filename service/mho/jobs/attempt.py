@@ -74,7 +74,6 @@ class Attempt:
         self._leave_at = math.inf
         self.kept = time.monotonic()
         """When (monotonic) its newest checkpoint was written, or it began."""
-        self._named = {"job": job.id, "tenant": job.tenant, "attempt": job.attempts}
 
     # from other threads
 
@@ -145,7 +144,7 @@ class Attempt:
             else:
                 processes.died("job", ending)
                 self._span.failed(ending)
-                _log.warning("a worker died: %s, %s", ending, error, extra=self._named)
+                _log.warning("a worker died: %s, %s", ending, error)
                 self.lost(ending)
             return Ending.LOST
         except Exception:
@@ -158,7 +157,7 @@ class Attempt:
 
     def fail(self, error: MhoError) -> None:
         """Record that the job failed."""
-        _log.info("job failed: %s", error.message, extra=self._named)
+        _log.info("job failed: %s", error.message)
         kept = JobError(error.reason, error.message, error.subject)
         self._settle(lambda: self._jobs.failed(self.job, kept))
 
@@ -205,7 +204,7 @@ class Attempt:
         if kind == "failed":
             trace = text_of(message, "trace", 100_000)
             if trace:
-                _log.error("job failed unexpectedly\n%s", trace, extra=self._named)
+                _log.error("job failed unexpectedly\n%s", trace)
             self.fail(error_of(message))
             return Ending.FAILED
         if kind == "succeeded":
@@ -229,7 +228,7 @@ class Attempt:
                 for file in self._layout.checkpoints(self.job.id, self.job.attempts):
                     file.unlink(missing_ok=True)
         except ResourceExhausted as error:
-            _log.warning("progress was not recorded: %s", error, extra=self._named)
+            _log.warning("progress was not recorded: %s", error)
 
     def _succeed(self) -> Ending:
         result = self._layout.result(self.job.id, self.job.attempts)
@@ -244,7 +243,7 @@ class Attempt:
 
     def _stopped(self) -> None:
         if self._why is Stop.FENCED:
-            _log.warning("an attempt that is not the current one was stopped", extra=self._named)
+            _log.warning("an attempt that is not the current one was stopped")
         elif self._why is Stop.CANCEL:
             self._settle(lambda: self._jobs.cancelled(self.job))
         elif self._why is Stop.DEADLINE:
@@ -269,10 +268,10 @@ class Attempt:
             try:
                 state = record()
                 if state is None:
-                    _log.warning("a report of a past attempt was ignored", extra=self._named)
+                    _log.warning("a report of a past attempt was ignored")
                 return state
             except Exception as error:  # noqa: BLE001  # whatever it is, it may pass
-                _log.error("an ending cannot be recorded yet: %s", error, extra=self._named)
+                _log.error("an ending cannot be recorded yet: %s", error)
                 if time.monotonic() >= self._leave_at:
                     return None
                 time.sleep(pause)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from mho.config import Settings
 from mho.errors import MhoError
@@ -217,7 +216,6 @@ class Supervisor:
 
     def _work(self, job: JobRecord, process: WorkerProcess | None) -> WorkerProcess | None:
         """Run the attempt; the process where it can be used again."""
-        named: dict[str, Any] = {"job": job.id, "tenant": job.tenant, "attempt": job.attempts}
         attempt = self._current[job.id]
         try:
             try:
@@ -234,12 +232,12 @@ class Supervisor:
                 attempt.give_back("no worker could be started; the job waits for one")
                 raise
             process.tenant = job.tenant
-            _log.info("job started", extra=named)
+            _log.info("job started")
             began = time.monotonic()
             ending = attempt.run(process, request)
             metrics.BUSY.labels(metrics.of(job.tenant)).inc(time.monotonic() - began)
             metrics.ATTEMPTS.labels(ending.name.lower()).inc()
-            _log.info("job %s", ending, extra=named)
+            _log.info("job %s", ending)
             return None if ending is Ending.LOST else process
         finally:
             self._clock.bill(attempt)
