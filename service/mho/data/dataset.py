@@ -17,7 +17,7 @@ from mho.data import labels as label_files
 from mho.data import pictures
 from mho.data.arrays import NPY_MAGIC, ZIP_MAGIC, is_npz, opened_npz, read_npy
 from mho.data.preprocess import Preprocess, parse
-from mho.data.signature import fitted
+from mho.data.signature import common_length, fitted
 from mho.data.source import Source
 from mho.errors import InvalidData
 from mho.types import Array, BoolArray, FloatArray, IntArray, TensorSpec
@@ -199,15 +199,7 @@ class _Known:
 def _from_arrays(
     source: Source, signature: Sequence[TensorSpec], inputs: dict[str, Array], known: _Known
 ) -> Dataset:
-    count = len(next(iter(inputs.values())))
-    for name, array in inputs.items():
-        if len(array) != count:
-            first = next(iter(inputs))
-            raise InvalidData(
-                f"the input '{name}' has {len(array)} rows where '{first}' has {count}; all "
-                "arrays need as many",
-                subject=name,
-            )
+    count = common_length(inputs)
     names = tuple(str(index) for index in range(count))
     for kind, masks in (("groups", known.groups), ("concepts", known.concepts)):
         for name, mask in masks.items():

@@ -13,7 +13,7 @@ import numpy as np
 from mho.data import images, labels, pictures
 from mho.data.dataset import Dataset, check_looks_preprocessed
 from mho.data.preprocess import EXAMPLE, Preprocess, parse
-from mho.data.signature import fitted
+from mho.data.signature import common_length, fitted
 from mho.errors import InvalidData, InvalidOption
 from mho.types import Array, Float32Array, IntArray, TensorSpec
 
@@ -44,14 +44,7 @@ def from_arrays(
             subject="inputs",
         )
     inputs = {spec.name: fitted(arrays[spec.name], spec, "the array") for spec in signature}
-    count = len(next(iter(inputs.values())))
-    for name, array in inputs.items():
-        if len(array) != count:
-            raise InvalidData(
-                f"the input '{name}' has {len(array)} rows where '{wanted[0]}' has {count}; all "
-                "arrays need as many",
-                subject=name,
-            )
+    count = common_length(inputs)
     spec = parse(preprocess, files=False) if preprocess else None
     if spec is not None:
         check_looks_preprocessed(inputs, signature, spec)

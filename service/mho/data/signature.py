@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mho.data.arrays import check_finite, converted
 from mho.errors import InvalidData, Unsupported
@@ -22,6 +22,19 @@ def fitted(array: Array, spec: TensorSpec, where: str) -> Array:
         raise InvalidData(f"{name} holds no inputs; at least one is needed", subject=spec.name)
     check_finite(array, name)
     return converted(array, spec.dtype, name)
+
+
+def common_length(inputs: Mapping[str, Array]) -> int:
+    """How many rows all ``inputs`` have; InvalidData where one has another number."""
+    first, count = next((name, len(array)) for name, array in inputs.items())
+    for name, array in inputs.items():
+        if len(array) != count:
+            raise InvalidData(
+                f"the input '{name}' has {len(array)} rows where '{first}' has {count}; all "
+                "arrays need as many",
+                subject=name,
+            )
+    return count
 
 
 def shape_text(spec: TensorSpec) -> str:
