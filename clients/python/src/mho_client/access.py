@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 
-from mho_client.errors import MhoClientError, invalid
+from mho_client.errors import invalid, unreadable
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,4 @@ def _content(file: str | PathLike[str]) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise MhoClientError(
-            f"the file '{file}' cannot be read: {error.strerror or error}",
-            code="INVALID_ARGUMENT",
-            reason="INVALID_DATA",
-            subject=str(file),
-        ) from error
+        raise unreadable(file, error) from error

@@ -63,6 +63,16 @@ def invalid(message: str, subject: str, reason: str = "INVALID_OPTION") -> MhoCl
     )
 
 
+def unreadable(file: object, error: OSError) -> MhoClientError:
+    """A local file that cannot be read."""
+    return MhoClientError(
+        f"the file '{file}' cannot be read: {error.strerror or error}",
+        code="INVALID_ARGUMENT",
+        reason="INVALID_DATA",
+        subject=str(file),
+    )
+
+
 def from_rpc(error: grpc.RpcError, address: str) -> MhoClientError:
     """The exception for a failed call, with what the status's details say."""
     code = code_of(error)

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 
 from mho_client.connection import Attempt, Connection
-from mho_client.errors import MhoClientError, code_of, from_rpc
+from mho_client.errors import code_of, from_rpc, unreadable
 from mho_client.files import LocalFile
 from mho_client.v1 import blobs_pb2, blobs_pb2_grpc, files_pb2
 
@@ -144,9 +144,4 @@ def _digest(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise MhoClientError(
-            f"the file '{path}' cannot be read: {error.strerror or error}",
-            code="INVALID_ARGUMENT",
-            reason="INVALID_DATA",
-            subject=str(path),
-        ) from error
+        raise unreadable(path, error) from error
