@@ -15,6 +15,7 @@ from mho.jobs.collection import clear_job
 from mho.jobs.job_queue import JobQueue
 from mho.jobs.layout import Layout
 from mho.jobs.meter import Meter
+from mho.jobs.regularly import Regularly
 from mho.jobs.shares import Shares
 
 _LOOK_SECONDS = 1.0
@@ -23,7 +24,7 @@ _IN_TURN = "another tenant's turn; the job goes on where it was when its own com
 _log = logging.getLogger("mho.jobs.clock")
 
 
-class Clock:
+class Clock(Regularly):
     """attempts: those that run here now. lock: held while shares are read or changed."""
 
     def __init__(
@@ -43,16 +44,10 @@ class Clock:
         self._shares = shares
         self._lock = lock
         self._attempts = attempts
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="clock", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
+        super().__init__("clock", _LOOK_SECONDS, self._look)
 
     def close(self) -> None:
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self._look_at(self._meter.flush)
 
     def bill(self, attempt: Attempt) -> None:
@@ -62,10 +57,9 @@ class Clock:
         with self._lock:
             self._shares.spend(tenant, seconds)
 
-    def _serve(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
-            for look in (self._end_overdue, self._bill_all, self._share_out):
-                self._look_at(look)
+    def _look(self) -> None:
+        for look in (self._end_overdue, self._bill_all, self._share_out):
+            self._look_at(look)
 
     def _look_at(self, look: Callable[[], None]) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from mho.jobs.blobs import Blobs
 from mho.jobs.catalogue import Catalogue
 from mho.jobs.job import JobState
 from mho.jobs.layout import Layout, remove_folder
+from mho.jobs.regularly import Regularly
 
 _EVERY_SECONDS = 900.0
 
@@ -75,33 +75,21 @@ class Known:
     folders: set[str]
 
 
-class Collector:
+class Collector(Regularly):
     """Removes leftovers, abandoned uploads and unreferenced blobs from time to time."""
 
     def __init__(self, leftovers: Leftovers, blobs: Blobs, catalogue: Catalogue) -> None:
         self._leftovers = leftovers
         self._blobs = blobs
         self._catalogue = catalogue
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="collector", daemon=True)
+        super().__init__("collector", _EVERY_SECONDS, self._collect, at_once=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                self._leftovers.collect()
-                self._blobs.collect(self._catalogue.referenced_blobs())
-            except (MhoError, OSError):
-                _log.exception("the collection of what is unused failed; it is tried again later")
-            if self._closing.wait(_EVERY_SECONDS):
-                return
+    def _collect(self) -> None:
+        try:
+            self._leftovers.collect()
+            self._blobs.collect(self._catalogue.referenced_blobs())
+        except (MhoError, OSError):
+            _log.exception("the collection of what is unused failed; it is tried again later")
 
 
 def _remove(path: Path) -> None:
