@@ -28,6 +28,14 @@ Scraped = Callable[..., float]
 JOBS = {"mho_evaluations_total", "mho_jobs_created_total"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_others() -> Iterator[None]:
+    """Workers of servers that other modules keep in this process are not counted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "_watched", {})
+        yield
+
+
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     with serving("127.0.0.1", 0) as found:
