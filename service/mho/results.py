@@ -6,12 +6,31 @@ whose results are images, patches or phrases add their kind here and a writer in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mho.types import JSON, FloatArray
+
+CURVES, MAPS, RANKING, STD_ERROR = "curves/", "maps/", "ranking/", "/std_error"
+"""Begin, and the last one ends, the keys of ``scores.npz`` that are not the scores of a layer."""
+
+
+def role_of(key: str, keys: Collection[str]) -> tuple[str, str]:
+    """What the array ``key`` of a ``scores.npz`` with ``keys`` holds, and the layer or curve.
+
+    SCORES, RANKING, MAP, STD_ERROR or CURVE. A layer may be called as if it were another's: only
+    beside that one's scores it is.
+    """
+    if key.startswith(CURVES):
+        return "CURVE", key.removeprefix(CURVES)
+    for start, role in ((MAPS, "MAP"), (RANKING, "RANKING")):
+        if key.startswith(start) and key.removeprefix(start) in keys:
+            return role, key.removeprefix(start)
+    if key.endswith(STD_ERROR) and key.removesuffix(STD_ERROR) in keys:
+        return "STD_ERROR", key.removesuffix(STD_ERROR)
+    return "SCORES", key
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,13 @@ def test_the_best_guess_by_which_to_rank_is_preferred_to_the_scores(tmp_path: Pa
     np.testing.assert_array_equal(found["fc"], np.zeros(3))
 
 
+def test_a_layer_may_be_called_as_what_stands_beside_another(tmp_path: Path) -> None:
+    path = tmp_path / "scores.npz"
+    np.savez(path, **{"maps/a": np.ones(2), "maps/a/std_error": np.full(2, np.inf)})
+    found = attachments.scores(path)
+    assert set(found) == {"maps/a"}
+
+
 def test_files_without_scores_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match=r"scores.npz of 'scores' cannot be read"):
         attachments.scores(tmp_path)

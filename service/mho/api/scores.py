@@ -12,12 +12,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from mho.errors import InvalidData, InvalidOption
+from mho.results import role_of
 
 _SUFFIX = ".npy"
-_STD_ERROR = "/std_error"
-_CURVES = "curves/"
-_BESIDE = {"maps/": "MAP", "ranking/": "RANKING"}
-"""What stands beside the scores of a layer, by the beginning of its key."""
 
 _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, Any]]] = {
     (1, 0): npy.read_array_header_1_0,
@@ -91,14 +88,7 @@ class StoredArrays:
 
     def open(self, key: str) -> StoredArray:
         """The array called ``key``; its stream stays open until it is closed."""
-        role, subject = "SCORES", key
-        if key.startswith(_CURVES):
-            role, subject = "CURVE", key.removeprefix(_CURVES)
-        elif key.endswith(_STD_ERROR) and key.removesuffix(_STD_ERROR) in self.keys:
-            role, subject = "STD_ERROR", key.removesuffix(_STD_ERROR)
-        for start, beside in _BESIDE.items():
-            if key.startswith(start) and key.removeprefix(start) in self.keys:
-                role, subject = beside, key.removeprefix(start)
+        role, subject = role_of(key, self.keys)
         return StoredArray(key, role, subject, self._archive.open(key + _SUFFIX))
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from mho.artifacts.npz import write_npz
 from mho.artifacts.page import page
 from mho.artifacts.summary import FORMAT, summary, text
 from mho.errors import InvalidOption, MhoError, ResourceExhausted
-from mho.results import Result
+from mho.results import CURVES, MAPS, RANKING, STD_ERROR, Result
 from mho.types import Array
 
 SUMMARY = "result.json"
@@ -156,13 +156,13 @@ def arrays(result: Result) -> dict[str, Array]:
     ``<layer>/std_error``, ``curves/<name>``."""
     found: dict[str, Array] = dict(result.scores)
     for name, values in result.ranking.items():
-        found.setdefault(f"ranking/{name}", values)
+        found.setdefault(RANKING + name, values)
     for name, values in result.maps.items():
-        found.setdefault(f"maps/{name}", values)
+        found.setdefault(MAPS + name, values)
     for name, error in result.std_error.items():
-        found.setdefault(f"{name}/std_error", error)
+        found.setdefault(name + STD_ERROR, error)
     for name, curve in result.curves.items():
-        found.setdefault(f"curves/{name}", curve)
+        found.setdefault(CURVES + name, curve)
     return found
 
 

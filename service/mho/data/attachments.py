@@ -14,15 +14,13 @@ import yaml
 
 from mho.data.arrays import NPY_MAGIC, ZIP_MAGIC, check_finite, opened_npz, read_npy
 from mho.errors import InvalidData
+from mho.results import RANKING, STD_ERROR, role_of
 from mho.types import Array, FloatArray
 
 MAX_BYTES = 4 * 1024**3
 """Arrays of one file."""
 
 _MAX_GROUPS_BYTES = 64 * 1024**2
-_STD_ERROR = "/std_error"
-_CURVES = "curves/"
-_MAPS, _RANKING = "maps/", "ranking/"
 _SCORES_FILE = "scores.npz"
 
 
@@ -137,7 +135,7 @@ def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
     """
     file = path / _SCORES_FILE if path.is_dir() else path
     # Of players that are known by slopes alone the error is infinite.
-    found = array(file, "scores", max_bytes=max_bytes, exempt=_STD_ERROR)
+    found = array(file, "scores", max_bytes=max_bytes, exempt=STD_ERROR)
     if not isinstance(found, dict):
         raise InvalidData(
             f"the scores {file} are one array and name no layer; give a scores.npz "
@@ -146,9 +144,9 @@ def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
         )
     layers: dict[str, FloatArray] = {}
     for name, values in found.items():
-        if name.startswith(_CURVES) or _layer_of(name) in found:
+        if role_of(name, found)[0] != "SCORES":
             continue
-        values = found.get(_RANKING + name, values)
+        values = found.get(RANKING + name, values)
         if values.ndim == 0 or values.dtype.kind == "b":
             raise InvalidData(
                 f"the scores of '{name}' in {file} are {values.dtype} {values.shape}; an array of "
@@ -159,14 +157,6 @@ def scores(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, FloatArray]:
     if not layers:
         raise InvalidData(f"{file} holds no scores of layers; give another run's", subject="scores")
     return layers
-
-
-def _layer_of(key: str) -> str:
-    """The layer beside whose scores ``key`` would stand; empty where it is the scores' own."""
-    for start in (_RANKING, _MAPS):
-        if key.startswith(start):
-            return key.removeprefix(start)
-    return key.removesuffix(_STD_ERROR) if key.endswith(_STD_ERROR) else ""
 
 
 def _start(path: Path, subject: str) -> bytes:
